@@ -1,0 +1,175 @@
+"""The last lesson: take everything away, and prove that nothing is left.
+
+Things are deleted in an order in which nothing points to what is gone already: first what lets orders in, then
+what moves them, then what holds them, then the rights. Log groups go last, because a function that was still
+running may have written a last line.
+
+Names and tags say what is ours, so it does not matter whether a state file is there. What carries one of our
+names without our tags belongs to somebody else and stays.
+"""
+
+import contextlib
+import runpy
+import sys
+import time
+
+from workshop.errors import GaveUp
+from workshop.kinds import KINDS, Description
+from workshop.step import Workshop
+
+#: Seconds that AWS's index of tags may lag behind a deletion before we call something left over.
+INDEX_LAGS = 60.0
+
+
+def delete_api(ws: Workshop, api: Description) -> None:
+    """Its resources, methods, models, deployments and stages go with it. AWS takes one such call in 30 seconds."""
+    ws.client("apigateway").delete_rest_api(restApiId=api["id"])
+
+
+def delete_mapping(ws: Workshop, mapping: Description) -> None:
+    """A trigger would outlive its function."""
+    if mapping["State"] != "Deleting":
+        ws.client("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
+
+
+def delete_function(ws: Workshop, function: Description) -> None:
+    """All its versions go with it."""
+    ws.client("lambda").delete_function(FunctionName=function["FunctionName"])
+
+
+def delete_subscription(ws: Workshop, subscription: Description) -> None:
+    """One that was never confirmed has no ARN to unsubscribe; it goes with its topic."""
+    if subscription["Arn"].startswith("arn:"):
+        ws.client("sns").unsubscribe(SubscriptionArn=subscription["Arn"])
+
+
+def delete_topic(ws: Workshop, topic: Description) -> None:
+    """What is still subscribed goes with it."""
+    ws.client("sns").delete_topic(TopicArn=topic["Arn"])
+
+
+def delete_queue(ws: Workshop, queue: Description) -> None:
+    """The messages in it are lost. Its name is free again after 60 seconds."""
+    ws.client("sqs").delete_queue(QueueUrl=queue["QueueUrl"])
+
+
+def delete_table(ws: Workshop, table: Description) -> None:
+    """The orders in it are lost, and its stream goes with it."""
+    dynamodb, name = ws.client("dynamodb"), table["TableName"]
+    if table["TableStatus"] != "DELETING":
+        dynamodb.delete_table(TableName=name)
+    dynamodb.get_waiter("table_not_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 600})
+
+
+def delete_role(ws: Workshop, role: Description) -> None:
+    """IAM deletes no role that still has policies."""
+    iam, name = ws.client("iam"), role["RoleName"]
+    for arn in role["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    for policy in role["InlinePolicies"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
+
+
+def delete_policy(ws: Workshop, policy: Description) -> None:
+    """IAM deletes no policy that is attached somewhere, or that still has older versions."""
+    iam, arn = ws.client("iam"), policy["Arn"]
+    for page in iam.get_paginator("list_entities_for_policy").paginate(PolicyArn=arn, EntityFilter="Role"):
+        for role in page["PolicyRoles"]:
+            iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=arn)
+    for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
+        if not version["IsDefaultVersion"]:
+            iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
+    iam.delete_policy(PolicyArn=arn)
+
+
+def delete_log_group(ws: Workshop, group: Description) -> None:
+    """What the functions wrote."""
+    ws.client("logs").delete_log_group(logGroupName=group["logGroupName"])
+
+
+#: What is deleted, in this order; everything else that a step makes goes with one of these.
+DELETE = {
+    "rest-api": delete_api,
+    "event-source-mapping": delete_mapping,
+    "function": delete_function,
+    "subscription": delete_subscription,
+    "topic": delete_topic,
+    "queue": delete_queue,
+    "table": delete_table,
+    "role": delete_role,
+    "policy": delete_policy,
+    "log-group": delete_log_group,
+}
+
+
+def find_ours(ws: Workshop) -> list[tuple[str, str, Description]]:
+    """Everything of this participant that stands: kind, name, description, in the order of deletion."""
+    names = [
+        (kind, declaration.base)
+        for kind in DELETE
+        for step in reversed(ws.steps)
+        for declaration in step.declarations
+        if declaration.kind == kind
+    ]
+    return [(kind, ws.name(base), found) for kind, base in names for found in ws.find_all(kind, base)]
+
+
+def delete_ours(ws: Workshop) -> list[dict[str, str]]:
+    """Delete everything of this participant.
+
+    Returns:
+        What was deleted: `[{"kind", "name"}]`.
+    """
+    began, deleted = time.time(), []
+    for kind, name, found in find_ours(ws):
+        with ws.console.working(f"deleting {kind} {name}"):
+            DELETE[kind](ws, found)
+        ws.state.forget(kind, name)
+        ws.console.result("deleted", kind, name)
+        deleted.append({"kind": kind, "name": name})
+    delete_revived_log_groups(ws, began)
+    return deleted
+
+
+def delete_revived_log_groups(ws: Workshop, began: float) -> None:
+    """Delete log groups that a function's last line made anew meanwhile; those carry no tags.
+
+    Args:
+        began: when the deletion began, in seconds since 1970. An untagged group from before is not ours.
+    """
+    for step in ws.steps:
+        for declaration in step.declarations:
+            if declaration.kind == "log-group":
+                for group in KINDS["log-group"].everything(ws, ws.name(declaration.base)):
+                    if group["creationTime"] / 1000 >= began:
+                        delete_log_group(ws, group)
+
+
+def find_left_over(ws: Workshop) -> list[dict[str, str]]:
+    """Look for anything of this participant, by name and, for what we would not think of, by tag.
+
+    Returns:
+        What is left: `[{"kind", "name"}]`.
+    """
+    left = [{"kind": kind, "name": name} for kind, name, _ in find_ours(ws)]
+    # The index is asked last: what is found by name would be found again.
+    return left or [{"kind": "tagged", "name": arn} for arn in find_tagged(ws)]
+
+
+def find_tagged(ws: Workshop) -> list[str]:
+    """ARNs of everything in this region that carries our tags. AWS's index may lag behind, so it is asked again."""
+    filters = [{"Key": key, "Values": [ws.tags[key]]} for key in ("Project", "Participant")]
+    pages = ws.client("resourcegroupstaggingapi").get_paginator("get_resources")
+
+    def tagged() -> list[str]:
+        return [r["ResourceARN"] for page in pages.paginate(TagFilters=filters) for r in page["ResourceTagMappingList"]]
+
+    with contextlib.suppress(GaveUp):
+        ws.patience.until(lambda: not tagged(), "AWS's index of tags still shows what was deleted", INDEX_LAGS)
+    return tagged()
+
+
+if __name__ == "__main__":
+    sys.argv[:1] = ["workshop", "cleanup"]
+    runpy.run_module("workshop", run_name="__main__")

@@ -1,0 +1,112 @@
+"""POC-Lambda-2: tells people of new orders. One call of this function publishes one e-mail, for up to 100 orders.
+
+An error is raised, never swallowed: the trigger then repeats the batch, halves it, and at last reports it to the
+failure queue. So an order may be notified twice, and is never forgotten.
+
+Environment: TOPIC_ARN, the topic to publish to.
+"""
+
+import json
+import os
+import time
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.config import Config
+
+# Made once for each execution environment, while it starts: a warm call finds the connection open.
+sns = boto3.client(
+    "sns", config=Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
+)
+
+# SNS takes 256 KiB; the rest is left for what it adds.
+LIMIT = 240 * 1024
+# An e-mail's subject: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+SUBJECT_LENGTH = 100
+plain = TypeDeserializer().deserialize
+
+
+def handler(event, context):
+    """Publish the new orders of one batch.
+
+    Args:
+        event: a DynamoDB stream event: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+        context: not used.
+
+    Raises:
+        ClientError: SNS refuses. The batch comes again.
+    """
+    records = [record for record in event["Records"] if record["eventName"] == "INSERT"]
+    for group in split(records):
+        orders = [read(record) for record in group]
+        answer = sns.publish(TopicArn=os.environ["TOPIC_ARN"], Subject=subject(orders), Message=body(orders))
+        for record, order in zip(group, orders, strict=True):
+            log("INFO", "notified", orderId=order["orderId"], notificationId=answer["MessageId"],
+                storedTime=created(record))  # fmt: skip
+
+
+def split(records):
+    """Cut a batch into groups that fit into one message each; nearly always there is one."""
+    group, size = [], 0
+    for record in records:
+        length = len(describe(read(record)).encode()) + 1
+        if group and size + length > LIMIT - 1024:
+            yield group
+            group, size = [], 0
+        group.append(record)
+        size += length
+    if group:
+        yield group
+
+
+def read(record):
+    """The item of a record, as plain Python values."""
+    image = record["dynamodb"]["NewImage"]
+    return {field: plain(value) for field, value in image.items()}
+
+
+def subject(orders):
+    """What stands in the list of mails: the order itself, or how many there are."""
+    if len(orders) == 1:
+        text = f"New order: {orders[0].get('quantity', '?')} x {orders[0].get('productId', '?')}"
+    else:
+        text = f"{len(orders)} new orders, {units(orders)} units"
+    # SNS takes printable ASCII, and nothing else, in a subject.
+    printable = "".join(sign if " " <= sign <= "~" else "?" for sign in text)
+    return printable[:SUBJECT_LENGTH].strip()
+
+
+def body(orders):
+    """The mail: first the totals if there are many, then every order."""
+    lines = []
+    if len(orders) > 1:
+        lines += [f"{len(orders)} new orders, {units(orders)} units.", ""]
+    lines += [describe(order) for order in orders]
+    return "\n".join(lines)
+
+
+def describe(order):
+    """One order, as a paragraph. An item that somebody put in by hand may lack anything but its key."""
+    lines = [f"Order {order['orderId']}"]
+    names = {"productId": "Product", "productName": "Name", "quantity": "Quantity", "customerEmail": "Customer"}
+    for field, name in names.items():
+        if field in order:
+            # A customer's line break must not look like a line of ours.
+            value = " ".join(str(order[field]).split())
+            lines.append(f"  {name + ':':<10}{value[:2000]}")
+    return "\n".join(lines) + "\n"
+
+
+def units(orders):
+    """How many units were ordered, over all orders."""
+    return sum(int(order["quantity"]) for order in orders if str(order.get("quantity", "")).isdigit())
+
+
+def created(record):
+    """When the table took the order, in milliseconds since 1970."""
+    return round(float(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000)
+
+
+def log(level, event, **facts):
+    """Print one line of JSON; whatever is printed goes to CloudWatch Logs. Ids and times, never customer data."""
+    print(json.dumps({"level": level, "event": event, **facts, "time": round(time.time() * 1000)}))

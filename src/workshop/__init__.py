@@ -1,0 +1,1 @@
+"""The toolkit of the orders workshop. The lessons are in `steps/` and `cleanup/`."""

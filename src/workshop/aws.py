@@ -1,0 +1,118 @@
+"""Sessions and clients for a target. Every call of the workshop goes through a client made here.
+
+Three things listen to each call, through botocore's events: the patience that waits out what passes, the guard
+that keeps commands which only look from changing anything, and whoever wants to hear of the calls.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ProfileNotFound
+
+from workshop.errors import UsageError
+from workshop.settings import DEFAULT_REGION, Settings
+from workshop.waiting import Patience
+
+#: Operations that leave everything as it is. `Simulate…` asks IAM what it would say.
+READS = re.compile(r"(Get|List|Describe|Simulate|Filter|Scan|Query|BatchGet).*")
+#: One attempt: `workshop.waiting` decides what is tried again, and for how long.
+CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    user_agent_extra="orders-workshop",
+    max_pool_connections=50,
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an AWS operation.
+
+    Attributes:
+        service: boto3's name of the service, such as `sqs`.
+        operation: its name in AWS's model, such as `CreateQueue`.
+        parameters: what boto3 was given.
+        answer: the parsed answer.
+    """
+
+    service: str
+    operation: str
+    parameters: dict[str, Any]
+    answer: dict[str, Any]
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the call leaves everything as it is."""
+        return READS.fullmatch(self.operation) is not None
+
+
+class Clients:
+    """boto3 clients of one session, each made once.
+
+    Args:
+        session: where credentials and region come from.
+        patience: waits out what passes.
+        endpoint: the URL of an embedded AWS; None for boto3's own choice.
+    """
+
+    def __init__(self, session: boto3.Session, patience: Patience, endpoint: str | None = None) -> None:
+        self.session, self.patience, self.endpoint = session, patience, endpoint
+        self.listeners: list[Callable[[Call], None]] = []
+        self.read_only = False
+        self._made: dict[str, Any] = {}
+
+    def __call__(self, service: str) -> Any:
+        """The client of a service, such as `sqs`."""
+        if service not in self._made:
+            client = self.session.client(service, endpoint_url=self.endpoint, config=CONFIG)
+            self.patience.register(client)
+            client.meta.events.register("provide-client-params", self._remember)
+            client.meta.events.register("before-call", self._guard)
+            client.meta.events.register("after-call", self._report)
+            self._made[service] = client
+        return self._made[service]
+
+    def _remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["workshop_parameters"] = params
+
+    def _guard(self, model: Any, **_: Any) -> None:
+        """Refuse a change by a command that promised to only look. This is a fault of ours, never of the user."""
+        if self.read_only and not READS.fullmatch(model.name):
+            raise AssertionError(f"{model.name} would change something, and this command only looks")
+
+    def _report(self, http_response: Any, parsed: dict[str, Any], model: Any, context: dict[str, Any],
+                **_: Any) -> None:  # fmt: skip
+        if http_response.status_code >= 300:
+            return
+        parameters = context.get("workshop_parameters", {})
+        for listener in self.listeners:
+            listener(Call(model.service_model.service_name, model.name, parameters, parsed))
+
+
+def session_for(settings: Settings) -> boto3.Session:
+    """The session for real AWS: plain boto3, so that every standard variable and file works.
+
+    Raises:
+        UsageError: there is no profile of that name.
+    """
+    try:
+        return boto3.Session(profile_name=settings.profile, region_name=settings.region)
+    except ProfileNotFound as error:
+        raise UsageError(f"{error}.", "See `aws configure list-profiles`, or leave --profile out.") from None
+
+
+def configured_region(profile: str | None) -> str:
+    """The region of AWS_DEFAULT_REGION or of the profile, for who named none; else us-east-1.
+
+    Raises:
+        UsageError: there is no profile of that name.
+    """
+    try:
+        return boto3.Session(profile_name=profile).region_name or DEFAULT_REGION
+    except ProfileNotFound as error:
+        raise UsageError(f"{error}.", "See `aws configure list-profiles`, or leave --profile out.") from None

@@ -1,0 +1,210 @@
+"""The roof: finds the steps, joins the commands, gives all the same options, and translates errors once.
+
+A command is a plain function that takes the context (or, if it needs no AWS, settings and console) and its own
+options. What it returns is what `--json` prints. Nothing else imports this module.
+"""
+
+import functools
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, WaiterError
+from typer.exceptions import TyperException
+
+from workshop.aws import configured_region, session_for
+from workshop.commands import build, clean, local
+from workshop.commands import demo as demo_command
+from workshop.commands import inbox as inbox_command
+from workshop.commands import order as order_command
+from workshop.console import Console
+from workshop.errors import UsageError, WorkshopError
+from workshop.opening import load_steps, open_workshop
+from workshop.settings import DEFAULT_REGION, Settings
+from workshop.step import Step, Workshop
+
+COMMON = {
+    "target": Annotated[str, typer.Option(envvar="WORKSHOP_TARGET", help="local (the embedded AWS) or aws.")],
+    "region": Annotated[str | None, typer.Option(envvar="AWS_REGION", help=f"Default: {DEFAULT_REGION}.")],
+    "profile": Annotated[str | None, typer.Option(envvar="AWS_PROFILE", help="A profile of ~/.aws/config.")],
+    "prefix": Annotated[str, typer.Option(envvar="WORKSHOP_PREFIX", help="Goes in front of every name.")],
+    "environment": Annotated[str, typer.Option(envvar="WORKSHOP_ENVIRONMENT", help="The API's stage, and a tag.")],
+    "email": Annotated[str | None, typer.Option(envvar="WORKSHOP_EMAIL", help="Who is notified of orders.")],
+    "state_dir": Annotated[Path | None, typer.Option(envvar="WORKSHOP_STATE_DIR", help="Default: .workshop/ here.")],
+    "yes": Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")],
+}
+DEFAULTS: dict[str, Any] = {"target": "local", "prefix": "", "environment": "dev", "yes": False}
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+
+app = typer.Typer(
+    name="workshop",
+    help="Build a serverless order backend step by step, and watch it work.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+local_app = typer.Typer(help="The embedded AWS.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(local_app, name="local")
+
+
+def settings_of(ctx: typer.Context, given: dict[str, Any]) -> Settings:
+    """Build the settings from the common options.
+
+    Args:
+        ctx: tells which options were typed: on the embedded AWS, a profile in the environment has no say.
+        given: the options' values.
+
+    Raises:
+        UsageError: one of them is not valid.
+    """
+    source = ctx.get_parameter_source("profile")
+    profile = given["profile"]
+    if given["target"] == "local" and source is not None and source.name != "COMMANDLINE":
+        profile = None
+    region = given["region"]
+    if region is None:
+        region = configured_region(profile) if given["target"] == "aws" else DEFAULT_REGION
+    options = {key: given[key] for key in ("target", "prefix", "environment", "yes")}
+    if given["state_dir"] is not None:
+        options["state_dir"] = given["state_dir"].expanduser().resolve()
+    settings = Settings(region=region, profile=profile, email=given["email"] or None, **options)
+    if profile:
+        session_for(settings)
+    return settings
+
+
+def command(
+    to: typer.Typer,
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    json: bool = False,
+    failure: Callable[..., WorkshopError | None] = lambda result, **options: None,
+) -> None:
+    """Make a function a command: with the common options, with `--json` if it has a document to show.
+
+    Args:
+        to: the group that it joins.
+        function: takes the context `ws`, or `settings` and `console`; then its own options.
+        name: what it is called; by default like the function.
+        json: whether `--json` prints what it returns.
+        failure: tells from the result and the function's options what the command ends with, if it fails.
+    """
+    own = [p for p in inspect.signature(function).parameters.values() if p.name not in ("ws", "settings", "console")]
+    takes_workshop = "ws" in inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **given: Any) -> None:
+        as_json = given.pop("json", False)
+        options = {p.name: given.pop(p.name) for p in own}
+        console = Console(json_only=as_json)
+        settings = settings_of(ctx, given)
+        if takes_workshop:
+            result = function(open_workshop(settings, console), **options)
+        else:
+            result = function(settings=settings, console=console, **options)
+        if as_json:
+            console.json(result)
+        problem = failure(result, **options)
+        if problem is not None:
+            raise problem
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    common = {"json": JSON, **COMMON} if json else COMMON
+    parameters = [
+        inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
+        *(p.replace(kind=kind) for p in own),
+        *(
+            inspect.Parameter(key, kind, default=DEFAULTS.get(key, False if key == "json" else None), annotation=option)
+            for key, option in common.items()
+        ),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    to.command(name or function.__name__)(run)
+
+
+def step_command(step: Step) -> Callable[[Workshop], None]:
+    """The command that runs one step."""
+
+    def run(ws: Workshop) -> None:
+        build.run_steps(ws, [one for one in ws.steps if one.number == step.number], step.command)
+
+    run.__doc__ = f"Step {step.number}: {step.title}.\n\nExample: workshop {step.command} --prefix alice"
+    return run
+
+
+def up(ws: Workshop) -> None:
+    """Run all eight steps in order.
+
+    Example: workshop up --prefix alice
+    """
+    build.run_steps(ws, ws.steps, "up")
+
+
+def join_commands() -> None:
+    """Put every command under the roof."""
+    for step in load_steps():
+        command(app, step_command(step), name=step.command)
+    command(app, up)
+    command(app, build.status, json=True)
+    command(app, order_command.order, json=True)
+    command(app, inbox_command.inbox, json=True)
+    command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)
+    command(app, demo_command.demo)
+    for function in (local.start, local.stop, local.status, local.reset, local.env):
+        command(local_app, function)
+
+
+def explain(error: Exception) -> WorkshopError:
+    """Say in our words what AWS, or the way to it, objected to."""
+    again = "Run the same command again: it goes on where it stopped."
+    if isinstance(error, WorkshopError):
+        return error
+    if isinstance(error, NoCredentialsError):
+        return WorkshopError("There are no AWS credentials.", "Try: aws configure, or --profile NAME.")
+    if isinstance(error, ClientError):
+        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+        where = f"AWS refused {error.operation_name}: {code} {message}".rstrip(".") + "."
+        if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
+            return WorkshopError(where, f"Your credentials have expired: renew them (aws sso login). {again}")
+        if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"):
+            return WorkshopError(where, "AWS does not know these credentials: check --profile or AWS_ACCESS_KEY_ID.")
+        if "AccessDenied" in code or code in ("UnauthorizedOperation", "AuthorizationError"):
+            return WorkshopError(where, "Ask for this right.")
+        return WorkshopError(where, again)
+    if isinstance(error, WaiterError):
+        return WorkshopError(f"AWS did not get ready: {error}", again)
+    if isinstance(error, BotoCoreError):
+        return WorkshopError(f"AWS cannot be reached: {error}", again)
+    raise error
+
+
+def main() -> NoReturn:
+    """Run the command line, and end the process with its exit code."""
+    # Whoever reads our output may stop reading: `workshop status | head`.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    console = Console()
+    try:
+        join_commands()
+        app(standalone_mode=False)
+        code = 0
+    except typer.Exit as end:
+        code = end.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        console.error(WorkshopError("Interrupted.", "Run the same command again: it goes on where it stopped."))
+        code = 130
+    except TyperException as wrong_usage:
+        console.error(UsageError(wrong_usage.format_message(), "See --help."))
+        code = UsageError.exit_code
+    except (WorkshopError, ClientError, BotoCoreError) as error:
+        problem = explain(error)
+        console.error(problem)
+        code = problem.exit_code
+    sys.stdout.flush()
+    sys.exit(code)

@@ -1,0 +1,67 @@
+"""`workshop 01_iam` … `08_api`, `up` and `status`: building, and looking at what was built."""
+
+from typing import Any
+
+from workshop.step import Resource, Step, Workshop
+
+
+def run_steps(ws: Workshop, steps: list[Step], command: str) -> list[Resource]:
+    """Run steps one after the other, and say what comes next.
+
+    Args:
+        ws: the context.
+        steps: which.
+        command: who holds the lock meanwhile.
+
+    Returns:
+        All their resources.
+    """
+    resources: list[Resource] = []
+    with ws.state.lock(command):
+        for step in steps:
+            resources += step.run(ws)
+    counts = {word: sum(r.result == word for r in resources) for word in ("created", "updated", "unchanged")}
+    ws.console.say(", ".join(f"{count} {word}" for word, count in counts.items()))
+    following = next((step for step in ws.steps if step.number == steps[-1].number + 1), None)
+    if following:
+        ws.console.say(f"Next: workshop {following.command}{ws.settings.options}  ({following.title})")
+    else:
+        url = ws.api_url()
+        ws.console.say(f"Orders go to: {url}")
+        ws.console.say(f"Next: workshop order{ws.settings.options}")
+    return resources
+
+
+def status(ws: Workshop) -> dict[str, Any]:
+    """Show what the state records beside what AWS holds: present, missing, drifted.
+
+    Example: workshop status --json
+    """
+    rows = []
+    for step in ws.steps:
+        with ws.console.working(f"looking at step {step.number}"):
+            resources = step.examine(ws)
+        for resource in resources:
+            recorded = ws.state.find(resource.kind, resource.name)
+            rows.append(
+                {
+                    "step": step.number,
+                    "kind": resource.kind,
+                    "name": resource.name,
+                    "arn": resource.arn or (recorded or {}).get("arn", ""),
+                    "state": resource.result,
+                    "recorded": recorded is not None,
+                    "differences": [
+                        {"setting": d.setting, "is": d.is_, "should": d.should} for d in resource.differences
+                    ],
+                    "_details": "; ".join(str(d) for d in resource.differences)
+                    or ("" if recorded or resource.result == "missing" else "ours, but not recorded"),
+                }
+            )
+    ws.console.table(
+        f"Resources of {ws.settings.participant} in {ws.account}, {ws.region}",
+        ("Step", "State", "Kind", "Name", "ARN", "Differences"),
+        [(str(r["step"]), r["state"], r["kind"], r["name"], r["arn"], r.pop("_details")) for r in rows],
+    )
+    return {"resources": rows}
+

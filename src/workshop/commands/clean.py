@@ -1,0 +1,48 @@
+"""`workshop cleanup`: runs the last lesson, `cleanup/teardown.py`, and prints its two accounts."""
+
+from typing import Annotated, Any
+
+from typer import Option
+
+from workshop.errors import WorkshopError
+from workshop.opening import load
+from workshop.step import Workshop
+
+
+def cleanup(
+    ws: Workshop,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only show what would be deleted.")] = False,
+) -> dict[str, Any]:
+    """Delete everything of this participant, and prove that nothing is left.
+
+    Example: workshop cleanup --dry-run
+    """
+    teardown = load("cleanup/teardown.py")
+    found = [{"kind": kind, "name": name} for kind, name, _ in teardown.find_ours(ws)]
+    if dry_run:
+        for entry in found:
+            ws.console.result("remaining", entry["kind"], entry["name"])
+        ws.console.say(f"{len(found)} resources would be deleted.")
+        return {"deleted": [], "remaining": found}
+    if found:
+        whose = f"{len(found)} resources of {ws.settings.participant} in account {ws.account}, {ws.region}"
+        ws.console.confirm(f"Delete {whose}, with the orders in them?", ws.settings.yes)
+    with ws.state.lock("cleanup"):
+        deleted = teardown.delete_ours(ws)
+        remaining = teardown.find_left_over(ws)
+        for entry in remaining:
+            ws.console.result("remaining", entry["kind"], entry["name"])
+        if not remaining:
+            ws.state.delete()
+    ws.console.say(f"{len(deleted)} deleted, {len(remaining)} remaining.")
+    if not remaining:
+        ws.console.say("Nothing is left: looked for every name, and for every tag.")
+    return {"deleted": deleted, "remaining": remaining}
+
+
+def remaining_is_failure(document: dict[str, Any], dry_run: bool = False) -> WorkshopError | None:
+    """What the command ends with when something is left."""
+    if dry_run or not document["remaining"]:
+        return None
+    names = ", ".join(f"{entry['kind']} {entry['name']}" for entry in document["remaining"])
+    return WorkshopError(f"Still there: {names}.", "Run the clean-up again; what stays needs a look by hand.")

@@ -1,0 +1,80 @@
+"""`workshop order`: place one order, the way every client does it: a POST to the API's URL."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Annotated, Any
+
+from typer import Option
+
+from workshop.errors import WorkshopError
+from workshop.step import Workshop
+
+
+def order(
+    ws: Workshop,
+    product_id: Annotated[str, Option(help="What is ordered.")] = "12345",
+    product_name: Annotated[str | None, Option(help="What it is called.")] = "Eco-Friendly Cleaner",
+    quantity: Annotated[int, Option(help="How many.")] = 2,
+    customer_email: Annotated[str | None, Option(help="Who orders.")] = "customer@example.com",
+    order_id: Annotated[str | None, Option(help="Your own id, which makes a repeated order harmless.")] = None,
+    body: Annotated[str | None, Option(help="Send this text instead, whatever it is.")] = None,
+) -> dict[str, Any]:
+    """Place one order through the API.
+
+    Example: workshop order --product-id 777 --quantity 3
+    """
+    fields = {
+        "orderId": order_id,
+        "productId": product_id,
+        "productName": product_name,
+        "quantity": quantity,
+        "customerEmail": customer_email,
+    }
+    text = body if body is not None else json.dumps({key: value for key, value in fields.items() if value is not None})
+    url = ws.api_url()
+    ws.listen_to_mail()
+    status, answer = post(url, text.encode())
+    if status != 202:
+        raise WorkshopError(
+            f"The API at {url} answered {status}: {answer.get('message', 'nothing')}.",
+            "An order has a productId and a quantity of at least 1; see src/api/order.schema.json."
+            if status < 500
+            else f"See: workshop verify{ws.settings.options}",
+        )
+    placed = {"orderId": order_id or _own_id(text) or answer["messageId"], "statusCode": status}
+    ws.console.say(f"202 Accepted: order {placed['orderId']}")
+    ws.console.say(f"Follow it: workshop inbox{ws.settings.options}")
+    return placed
+
+
+def post(url: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Send a body to the API.
+
+    Returns:
+        The HTTP status, and the JSON object that came back (an empty one for anything else).
+
+    Raises:
+        WorkshopError: nobody answers at that URL.
+    """
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"}, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, _object(answer.read())
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, _object(refusal.read())
+    except OSError as error:
+        raise WorkshopError(f"Nobody answers at {url}: {error}.", "Is the network there? Try again.") from None
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _own_id(text: str) -> str | None:
+    """The order's id if the client chose it."""
+    return _object(text.encode()).get("orderId")

@@ -1,0 +1,131 @@
+"""All printing. On a terminal rich draws; in a pipe the same words come as plain lines, one fact a line."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+from rich.text import Text
+
+from workshop.errors import WorkshopError
+
+#: How a word that states a result is coloured.
+STYLES = {
+    "created": "green",
+    "updated": "yellow",
+    "unchanged": "dim",
+    "deleted": "green",
+    "remaining": "bold red",
+    "present": "green",
+    "missing": "red",
+    "drifted": "yellow",
+    "pass": "green",
+    "fail": "bold red",
+}
+
+
+class Console:
+    """Where a command speaks.
+
+    Args:
+        json_only: standard output takes one JSON document; everything else goes to standard error.
+    """
+
+    def __init__(self, json_only: bool = False) -> None:
+        self.json_only = json_only
+        self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self.out = self.err if json_only else RichConsole(highlight=False)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads along."""
+        return self.out.is_terminal
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """Print one line.
+
+        Args:
+            text: the line, taken as it is (no markup).
+            style: a rich style such as `bold`; ignored where there is no colour.
+        """
+        self.out.print(Text(text, style=style or ""), soft_wrap=True)
+
+    def result(self, word: str, kind: str, name: str, detail: str = "") -> None:
+        """Print what happened to one resource, as it happens.
+
+        Args:
+            word: created, updated, unchanged, deleted, …: it decides the colour.
+            kind: the kind of the resource, such as `queue`.
+            name: its name.
+            detail: anything to add, such as the settings that were put right.
+        """
+        line = Text("  ")
+        line.append(f"{word:<10}", STYLES.get(word, ""))
+        line.append(f"{kind:<22}", "cyan")
+        line.append(name)
+        if detail:
+            line.append(f"  ({detail})", "dim")
+        self.out.print(line, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Show a person what is being done, for as long as it takes."""
+        if not self.err.is_terminal:
+            yield
+            return
+        with self.err.status(Text(what)):
+            yield
+
+    def note(self, text: str) -> None:
+        """Print one line beside the result, on standard error: what is waited for, what was noticed."""
+        self.err.print(Text(text, style="dim"), soft_wrap=True)
+
+    def error(self, error: BaseException) -> None:
+        """Print the one line in which a command says why it failed."""
+        # An answer of AWS may span lines; a script that reads standard error wants one.
+        self.err.print(Text("Error: ", style="bold red").append(" ".join(str(error).split()), "default"))
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print rows of text: as a drawn table on a terminal, tab-separated in a pipe.
+
+        Args:
+            title: stands above the table, on a terminal only.
+            columns: the headings.
+            rows: one text for each heading.
+        """
+        if not self.is_terminal:
+            for row in rows:
+                self.say("\t".join(row))
+            return
+        table = Table(*columns, title=title, title_justify="left", title_style="bold", header_style="bold")
+        for column in table.columns:
+            column.overflow = "fold"
+        for row in rows:
+            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        self.out.print(table)
+
+    def json(self, document: Any) -> None:
+        """Print the one JSON document of `--json` on standard output."""
+        json.dump(document, sys.stdout, indent=2, ensure_ascii=False, default=str)
+        sys.stdout.write("\n")
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Ask before something that cannot be undone.
+
+        Args:
+            question: answered with y or n.
+            yes: the answer was given beforehand, with --yes.
+
+        Raises:
+            WorkshopError: the answer is no, or nobody is there to give one.
+        """
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise WorkshopError("Nobody is at a terminal to confirm this, and nothing was changed.", "Add --yes.")
+        self.err.print(Text(f"{question} [y/N] ", style="bold"), end="")
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise WorkshopError("Nothing was changed.", "Answer y to go on.")

@@ -1,0 +1,34 @@
+"""The few ways in which the workshop stops: each says what happened and what to try."""
+
+
+class WorkshopError(Exception):
+    """Something does not hold. The command line prints it as one line and exits with `exit_code`.
+
+    Args:
+        problem: where and what, as a sentence.
+        remedy: what to try, as a sentence; a command that can be typed where there is one.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem} {remedy}".strip())
+        self.problem, self.remedy = problem, remedy
+
+
+class UsageError(WorkshopError):
+    """The command was called with something it cannot take: exit code 2, nothing was changed."""
+
+    exit_code = 2
+
+
+class NotBuilt(WorkshopError):
+    """A resource that an earlier step makes is not there yet; the remedy names that step."""
+
+
+class ForeignResource(WorkshopError):
+    """A resource of our name lacks our tags: it is somebody else's and stays as it is."""
+
+
+class GaveUp(WorkshopError):
+    """AWS kept refusing, with an answer that normally passes, until the deadline."""

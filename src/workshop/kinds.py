@@ -1,0 +1,254 @@
+"""The kinds of AWS resources that the workshop makes: how one is found by its name, and who it belongs to.
+
+A kind answers three questions, each in the service's own way: is there one of this name, which tags does it
+carry, how is it tagged. Steps, `status`, `cleanup` and the checks all ask here, so that they mean the same thing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from workshop.step import Workshop
+
+#: What a resource is described as: the service's own answer, with at least `Arn`.
+Description = dict[str, Any]
+
+#: How the services say that there is nothing of that name.
+NOT_FOUND = {
+    "NoSuchEntity",
+    "NotFound",
+    "NotFoundException",
+    "ResourceNotFoundException",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of resource.
+
+    Attributes:
+        find_all: yields the description of everything of that name; more than one where AWS lets names repeat.
+        tags: reads the tags of a found resource, `{name: value}`; for what AWS does not tag, those of the
+            resource that holds it.
+        tag: writes tags, where there are any to write.
+        going: whether a found resource is being deleted.
+        inherits: it is ours if what holds it is ours, and may be tagged later; `find_all` looks nowhere else.
+    """
+
+    find_all: Callable[["Workshop", str], Iterator[Description]]
+    tags: Callable[["Workshop", Description], dict[str, str]] | None = None
+    tag: Callable[["Workshop", Description, dict[str, str]], Any] | None = None
+    going: Callable[[Description], bool] = lambda found: False
+    inherits: bool = False
+
+    def everything(self, ws: "Workshop", name: str) -> list[Description]:
+        """Look up all resources of one name, whoever they belong to.
+
+        Returns:
+            The service's descriptions, each with `Arn`.
+
+        Raises:
+            ClientError: AWS refuses to answer.
+        """
+        try:
+            return list(self.find_all(ws, name))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in NOT_FOUND:
+                return []
+            raise
+
+    def find(self, ws: "Workshop", name: str) -> Description | None:
+        """Look a resource up by name: of several with the same name, one that is ours; None if there is none.
+
+        Raises:
+            ClientError: AWS refuses to answer.
+        """
+        found = self.everything(ws, name)
+        if len(found) == 1:
+            return found[0]
+        return next((one for one in found if self.is_ours(ws, one)), found[0] if found else None)
+
+    def is_ours(self, ws: "Workshop", found: Description) -> bool:
+        """Whether a found resource carries our `Project` and `Participant` tags."""
+        if self.tags is None or self.inherits:
+            return True
+        tags = self.tags(ws, found)
+        return all(tags.get(key) == ws.tags[key] for key in ("Project", "Participant"))
+
+
+def as_dict(tags: list[dict[str, str]]) -> dict[str, str]:
+    """`[{"Key": …, "Value": …}]` as `{key: value}`."""
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
+    """`{key: value}` as `[{"Key": …, "Value": …}]`."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _role(ws: "Workshop", name: str) -> Iterator[Description]:
+    iam = ws.client("iam")
+    role = iam.get_role(RoleName=name)["Role"]
+    attached = iam.get_paginator("list_attached_role_policies").paginate(RoleName=name)
+    inline = iam.get_paginator("list_role_policies").paginate(RoleName=name)
+    yield role | {
+        "AttachedPolicies": sorted(p["PolicyArn"] for page in attached for p in page["AttachedPolicies"]),
+        "InlinePolicies": sorted(name for page in inline for name in page["PolicyNames"]),
+    }
+
+
+def _policy(ws: "Workshop", name: str) -> Iterator[Description]:
+    iam, arn = ws.client("iam"), ws.arn("iam", f"policy/{name}")
+    policy = iam.get_policy(PolicyArn=arn)["Policy"]
+    version = iam.get_policy_version(PolicyArn=arn, VersionId=policy["DefaultVersionId"])["PolicyVersion"]
+    yield policy | {"Document": version["Document"]}
+
+
+def _table(ws: "Workshop", name: str) -> Iterator[Description]:
+    table = ws.client("dynamodb").describe_table(TableName=name)["Table"]
+    yield table | {"Arn": table["TableArn"]}
+
+
+def _table_tags(ws: "Workshop", table: Description) -> dict[str, str]:
+    pages = ws.client("dynamodb").get_paginator("list_tags_of_resource").paginate(ResourceArn=table["TableArn"])
+    return as_dict([tag for page in pages for tag in page["Tags"]])
+
+
+def _stream(ws: "Workshop", name: str) -> Iterator[Description]:
+    for table in _table(ws, name):
+        if table.get("StreamSpecification", {}).get("StreamEnabled"):
+            yield {**table["StreamSpecification"], "Arn": table["LatestStreamArn"], "TableArn": table["TableArn"]}
+
+
+def _queue(ws: "Workshop", name: str) -> Iterator[Description]:
+    sqs = ws.client("sqs")
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    yield attributes | {"Arn": attributes["QueueArn"], "QueueUrl": url}
+
+
+def _log_group(ws: "Workshop", name: str) -> Iterator[Description]:
+    pages = ws.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
+    for page in pages:
+        for group in page["logGroups"]:
+            if group["logGroupName"] == name:
+                # `arn` ends in ":*", which the tagging calls do not take.
+                yield group | {"Arn": group["arn"].removesuffix(":*")}
+
+
+def _function(ws: "Workshop", name: str) -> Iterator[Description]:
+    answer = ws.client("lambda").get_function(FunctionName=name)
+    function = answer["Configuration"]
+    yield function | {"Arn": function["FunctionArn"], "Tags": answer.get("Tags", {}), "Code": answer.get("Code", {})}
+
+
+def _mapping(ws: "Workshop", name: str) -> Iterator[Description]:
+    """Mappings have no name of their own: ours are called after their function, which may be gone already."""
+    for page in ws.client("lambda").get_paginator("list_event_source_mappings").paginate():
+        for mapping in page["EventSourceMappings"]:
+            if mapping["FunctionArn"].split(":")[6] == name:
+                # Older answers lack the ARN; the service authorization reference documents its form.
+                arn = ws.arn("lambda", f"event-source-mapping:{mapping['UUID']}")
+                yield {"EventSourceMappingArn": arn, **mapping, "Arn": mapping.get("EventSourceMappingArn", arn)}
+
+
+def _topic(ws: "Workshop", name: str) -> Iterator[Description]:
+    attributes = ws.client("sns").get_topic_attributes(TopicArn=ws.arn("sns", name))["Attributes"]
+    yield attributes | {"Arn": attributes["TopicArn"]}
+
+
+def _topic_tags(ws: "Workshop", topic: Description) -> dict[str, str]:
+    return as_dict(ws.client("sns").list_tags_for_resource(ResourceArn=topic["TopicArn"])["Tags"])
+
+
+def _subscription(ws: "Workshop", name: str) -> Iterator[Description]:
+    """E-mail subscriptions of a topic. One that waits for its confirmation has no ARN yet, but a word instead."""
+    pages = ws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=ws.arn("sns", name))
+    for page in pages:
+        for subscription in page["Subscriptions"]:
+            if subscription["Protocol"] == "email":
+                yield subscription | {"Arn": subscription["SubscriptionArn"]}
+
+
+def _rest_api(ws: "Workshop", name: str) -> Iterator[Description]:
+    for page in ws.client("apigateway").get_paginator("get_rest_apis").paginate(limit=500):
+        for api in page["items"]:
+            if api["name"] == name:
+                yield api | {"Arn": ws.apigateway_arn(api["id"])}
+
+
+def _stage(ws: "Workshop", name: str) -> Iterator[Description]:
+    for api in ws.find_all("rest-api", "ecommerce-orders-api"):
+        for stage in ws.client("apigateway").get_stages(restApiId=api["id"])["item"]:
+            if stage["stageName"] == name:
+                yield stage | {"Arn": ws.apigateway_arn(api["id"], f"/stages/{name}"), "restApiId": api["id"]}
+
+
+def _tags_in_description(_: "Workshop", found: Description) -> dict[str, str]:
+    """Some services send the tags along, as a dictionary or as a list."""
+    tags = found.get("Tags") or found.get("tags") or {}
+    return as_dict(tags) if isinstance(tags, list) else tags
+
+
+KINDS: dict[str, Kind] = {
+    "role": Kind(
+        _role,
+        _tags_in_description,
+        lambda ws, role, tags: ws.client("iam").tag_role(RoleName=role["RoleName"], Tags=as_list(tags)),
+    ),
+    "policy": Kind(
+        _policy,
+        _tags_in_description,
+        lambda ws, policy, tags: ws.client("iam").tag_policy(PolicyArn=policy["Arn"], Tags=as_list(tags)),
+    ),
+    "table": Kind(
+        _table,
+        _table_tags,
+        lambda ws, table, tags: ws.client("dynamodb").tag_resource(ResourceArn=table["Arn"], Tags=as_list(tags)),
+        going=lambda table: table["TableStatus"] == "DELETING",
+    ),
+    "stream": Kind(_stream, _table_tags),
+    "queue": Kind(
+        _queue,
+        lambda ws, queue: ws.client("sqs").list_queue_tags(QueueUrl=queue["QueueUrl"]).get("Tags", {}),
+        lambda ws, queue, tags: ws.client("sqs").tag_queue(QueueUrl=queue["QueueUrl"], Tags=tags),
+    ),
+    "log-group": Kind(
+        _log_group,
+        lambda ws, group: ws.client("logs").list_tags_for_resource(resourceArn=group["Arn"])["tags"],
+        lambda ws, group, tags: ws.client("logs").tag_resource(resourceArn=group["Arn"], tags=tags),
+    ),
+    "function": Kind(
+        _function,
+        _tags_in_description,
+        lambda ws, function, tags: ws.client("lambda").tag_resource(Resource=function["Arn"], Tags=tags),
+    ),
+    "event-source-mapping": Kind(
+        _mapping,
+        lambda ws, mapping: ws.client("lambda").list_tags(Resource=mapping["Arn"])["Tags"],
+        lambda ws, mapping, tags: ws.client("lambda").tag_resource(Resource=mapping["Arn"], Tags=tags),
+        going=lambda mapping: mapping["State"] == "Deleting",
+    ),
+    "topic": Kind(
+        _topic,
+        _topic_tags,
+        lambda ws, topic, tags: ws.client("sns").tag_resource(ResourceArn=topic["Arn"], Tags=as_list(tags)),
+    ),
+    "subscription": Kind(_subscription, _topic_tags),
+    "rest-api": Kind(
+        _rest_api,
+        _tags_in_description,
+        lambda ws, api, tags: ws.client("apigateway").tag_resource(resourceArn=api["Arn"], tags=tags),
+    ),
+    "stage": Kind(
+        _stage,
+        lambda ws, stage: ws.client("apigateway").get_tags(resourceArn=stage["Arn"])["tags"],
+        lambda ws, stage, tags: ws.client("apigateway").tag_resource(resourceArn=stage["Arn"], tags=tags),
+        inherits=True,
+    ),
+}

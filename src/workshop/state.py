@@ -1,0 +1,205 @@
+"""The record of what a participant made: one JSON file for each target, account, region and prefix.
+
+The file is a record and not the truth: every command asks AWS first, and names and tags find everything
+again when the file is lost. It is written after every single resource, so that a killed command leaves a
+record of all that it made. The drawback is a write for each resource, which costs a millisecond or two.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workshop.errors import WorkshopError
+from workshop.settings import PROJECT, Settings
+
+VERSION = 1
+
+
+@dataclass
+class State:
+    """What stands in one state file.
+
+    Attributes:
+        path: where the file is, or will be.
+        owner: whose records these are: `project`, `target`, `account`, `region`, `prefix`.
+        embedded: the id of the embedded AWS that holds the resources; None on real AWS.
+        resources: the records, oldest first: `{"step", "kind", "name", "arn"}`.
+        forgotten: True when the file spoke of an embedded AWS that is gone, so that its records were let go.
+    """
+
+    path: Path
+    owner: dict[str, str]
+    embedded: str | None = None
+    resources: list[dict[str, Any]] = field(default_factory=list)
+    forgotten: bool = False
+
+    @classmethod
+    def load(cls, settings: Settings, account: str, embedded: str | None = None) -> "State":
+        """Read the record of this participant, or begin an empty one.
+
+        Args:
+            settings: the options of this command.
+            account: the AWS account id, 12 digits.
+            embedded: the id of the embedded AWS that runs now; None on real AWS.
+
+        Raises:
+            WorkshopError: the file cannot be read, is no state file of this workshop and version, or
+                belongs to somebody else. It stays as it is.
+        """
+        path = settings.state_dir / f"{settings.target}-{account}-{settings.region}-{settings.participant}.json"
+        owner = {
+            "project": PROJECT,
+            "target": settings.target,
+            "account": account,
+            "region": settings.region,
+            "prefix": settings.prefix,
+        }
+        state = cls(path, owner, embedded)
+        with _reporting(path, "read"):
+            if not path.exists():
+                return state
+            content = path.read_text(encoding="utf-8")
+        document = _parse(path, content, owner)
+        if document.get("embedded") == embedded:
+            state.resources = document["resources"]
+        else:
+            state.forgotten = bool(document["resources"])
+        return state
+
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        """The record of one resource, or None."""
+        return next((r for r in self.resources if (r["kind"], r["name"]) == (kind, name)), None)
+
+    def record(self, step: int, kind: str, name: str, arn: str) -> None:
+        """Note that a resource stands, and save.
+
+        Raises:
+            WorkshopError: the file cannot be written.
+        """
+        entry = {"step": step, "kind": kind, "name": name, "arn": arn}
+        known = self.find(kind, name)
+        if known == entry:
+            return
+        if known is None:
+            self.resources.append(entry)
+        else:
+            known.update(entry)
+        self.save()
+
+    def forget(self, kind: str, name: str) -> None:
+        """Note that a resource is gone, and save if that is news.
+
+        Raises:
+            WorkshopError: the file cannot be written.
+        """
+        kept = [r for r in self.resources if (r["kind"], r["name"]) != (kind, name)]
+        if kept != self.resources:
+            self.resources = kept
+            self.save()
+
+    def save(self) -> None:
+        """Write the file in one piece: a reader, or a kill, sees the old one or the new one.
+
+        Raises:
+            WorkshopError: the folder cannot be made or written to.
+        """
+        document = {
+            "version": VERSION,
+            **self.owner,
+            "embedded": self.embedded,
+            "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+            "resources": self.resources,
+        }
+        with _reporting(self.path, "written"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # mkstemp makes the file with mode 0600, and os.replace keeps that.
+            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(document, file, indent=2)
+                    file.write("\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, self.path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+
+    def delete(self) -> None:
+        """Remove the file; a missing one is as good."""
+        with _reporting(self.path, "removed"):
+            self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self, command: str) -> Iterator[None]:
+        """Keep a second command of this participant from changing things at the same time.
+
+        The kernel frees the lock when the process ends, however it ends.
+
+        Args:
+            command: what the holder is called in the message that the second one gets.
+
+        Raises:
+            WorkshopError: somebody holds the lock, or the folder cannot be written to.
+        """
+        lock_path = self.path.with_suffix(".lock")
+        with _reporting(lock_path, "written"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Not closed by a `with`: opening must not cut what the holder wrote about itself.
+            file = os.fdopen(os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = file.read().strip() or "another command"
+                raise WorkshopError(
+                    f"{holder} is at work on the same participant.", "Wait until it ends, or choose another --prefix."
+                ) from None
+            file.truncate(0)
+            file.write(f"{command} (process {os.getpid()}, since {datetime.now():%H:%M:%S})")
+            file.flush()
+            yield
+
+
+def _parse(path: Path, content: str, owner: dict[str, str]) -> dict[str, Any]:
+    """Check that a file is a state file of ours; the file itself stays as it is in any case."""
+    remedy = f"It is kept as it is: move it away ({path}) and run again; names and tags find everything."
+    try:
+        document = json.loads(content)
+    except ValueError:
+        raise WorkshopError("The state file is damaged: it is not JSON.", remedy) from None
+    if not isinstance(document, dict) or document.get("project") != PROJECT:
+        raise WorkshopError("The state file is not one of this workshop.", remedy)
+    if document.get("version") != VERSION:
+        raise WorkshopError(
+            f"The state file has version {document.get('version')}, this workshop writes version {VERSION}.",
+            f"{remedy} Or use the workshop that wrote it.",
+        )
+    strangers = [f"{key} {document.get(key)!r}" for key, value in owner.items() if document.get(key) != value]
+    if strangers:
+        raise WorkshopError(f"The state file belongs to {', '.join(strangers)}.", remedy)
+    resources = document.get("resources")
+    if not isinstance(resources, list) or not all(
+        isinstance(r, dict) and {"step", "kind", "name", "arn"} <= r.keys() for r in resources
+    ):
+        raise WorkshopError("The state file is damaged: its list of resources is not one.", remedy)
+    return document
+
+
+@contextlib.contextmanager
+def _reporting(path: Path, what: str) -> Iterator[None]:
+    """Turn an error of the file system into one of ours."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise WorkshopError(
+            f"{path} cannot be {what}: {reason}.", "Check the folder's rights, or choose another --state-dir."
+        ) from None

@@ -1,0 +1,142 @@
+"""Step 1: who may do what. Three roles, and a policy for every single right that they have.
+
+Nothing in this architecture logs in with a password. Each piece *assumes a role*: API Gateway, when it puts an
+order into the queue; each function, while it runs. A role has two sides:
+
+* its **trust policy** says which service may assume it,
+* its **permission policies** say what may be done with it, on which resource.
+
+*Least privilege* means that every action below is needed, and named with the one resource that it is needed on.
+The resources do not exist yet. That is no obstacle: an ARN follows from account, region and name, so a policy
+can be written before the thing that it speaks of.
+"""
+
+import json
+
+from workshop.policies import document
+from workshop.step import Resource, Step, Workshop
+
+step = Step(1, "iam", "Set up IAM policies and roles")
+
+#: role: (the service that assumes it, {policy: [(actions, ARN's service, resource, ARN's end)]}).
+ROLES = {
+    "Lambda-SQS-DynamoDB": (
+        "lambda.amazonaws.com",
+        {
+            # The trigger polls the queue with the function's role; the function itself never calls SQS.
+            "Lambda-Receive-SQS": (
+                ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+                ("sqs", "", "ecommerce-orders-queue", ""),
+            ),
+            # A transaction needs the rights of what it does: here, to put items. It may not read, change or delete.
+            "Lambda-Put-DynamoDB": (["dynamodb:PutItem"], ("dynamodb", "table/", "ecommerce-orders", "")),
+            "Lambda-1-Write-Logs": (
+                ["logs:CreateLogStream", "logs:PutLogEvents"],
+                ("logs", "log-group:", "/aws/lambda/POC-Lambda-1", ":*"),
+            ),
+        },
+    ),
+    "Lambda-DynamoDB-SNS": (
+        "lambda.amazonaws.com",
+        {
+            # A stream's name is the moment in which it was switched on, which step 5 will decide: hence the star.
+            "Lambda-Read-DynamoDBStreams": (
+                ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"],
+                ("dynamodb", "table/", "ecommerce-orders", "/stream/*"),
+            ),
+            "Lambda-Publish-SNS": (["sns:Publish"], ("sns", "", "ecommerce-orders-topic", "")),
+            # Where the trigger reports records that POC-Lambda-2 finally could not pass on.
+            "Lambda-Send-StreamDLQ": (["sqs:SendMessage"], ("sqs", "", "ecommerce-orders-stream-dlq", "")),
+            "Lambda-2-Write-Logs": (
+                ["logs:CreateLogStream", "logs:PutLogEvents"],
+                ("logs", "log-group:", "/aws/lambda/POC-Lambda-2", ":*"),
+            ),
+        },
+    ),
+    "APIGateway-SQS": (
+        "apigateway.amazonaws.com",
+        {"APIGateway-Send-SQS": (["sqs:SendMessage"], ("sqs", "", "ecommerce-orders-queue", ""))},
+    ),
+}
+POLICIES = {name: right for _, policies in ROLES.values() for name, right in policies.items()}
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+VERSIONS_KEPT = 5
+
+
+def policy_document(ws: Workshop, base: str) -> dict:
+    """What a policy allows: a list of actions on one resource."""
+    actions, (service, before, resource, after) = POLICIES[base]
+    arn = ws.arn(service, f"{before}{ws.name(resource)}{after}")
+    return document({"Effect": "Allow", "Action": actions, "Resource": arn})
+
+
+def trust_document(service: str) -> dict:
+    """Who may assume a role: one AWS service, and nobody else."""
+    return document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
+
+
+def declare_policy(base: str) -> None:
+    """A customer-managed policy: it stands by itself, and is attached to the role that needs it."""
+
+    @step.resource("policy", base)
+    def policy(ws: Workshop, policy: Resource) -> None:
+        iam, document = ws.client("iam"), policy_document(ws, base)
+        policy.ensure(
+            lambda: iam.create_policy(PolicyName=policy.name, PolicyDocument=json.dumps(document), Tags=ws.tag_list)
+        )
+
+        def write_new_version(_: dict) -> None:
+            # A policy is never edited: a new version takes the place of the old one, and IAM keeps five of them.
+            versions = iam.list_policy_versions(PolicyArn=policy.arn)["Versions"]
+            if len(versions) >= VERSIONS_KEPT:
+                oldest = min((v for v in versions if not v["IsDefaultVersion"]), key=lambda v: v["CreateDate"])
+                iam.delete_policy_version(PolicyArn=policy.arn, VersionId=oldest["VersionId"])
+            iam.create_policy_version(PolicyArn=policy.arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+
+        policy.converge({"Document": document}, write_new_version)
+
+
+def declare_role(base: str, service: str, policies: list[str]) -> None:
+    """A role, with its trust policy and with exactly the policies that it needs."""
+
+    @step.resource("role", base)
+    def role(ws: Workshop, role: Resource) -> None:
+        iam, trust = ws.client("iam"), trust_document(service)
+        role.ensure(
+            lambda: iam.create_role(
+                RoleName=role.name,
+                AssumeRolePolicyDocument=json.dumps(trust),
+                Description=f"Orders workshop: assumed by {service}",
+                Tags=ws.tag_list,
+            )
+        )
+        role.converge(
+            {"AssumeRolePolicyDocument": trust},
+            lambda _: iam.update_assume_role_policy(RoleName=role.name, PolicyDocument=json.dumps(trust)),
+        )
+        needed = {ws.arn("iam", f"policy/{ws.name(policy)}") for policy in policies}
+
+        def attach_exactly_these(_: dict) -> None:
+            attached = set(role["AttachedPolicies"])
+            for arn in sorted(needed - attached):
+                iam.attach_role_policy(RoleName=role.name, PolicyArn=arn)
+            for arn in sorted(attached - needed):
+                iam.detach_role_policy(RoleName=role.name, PolicyArn=arn)
+
+        role.converge({"AttachedPolicies": sorted(needed)}, attach_exactly_these)
+
+        def delete_inline_policies(_: dict) -> None:
+            for name in role["InlinePolicies"]:
+                iam.delete_role_policy(RoleName=role.name, PolicyName=name)
+
+        role.converge({"InlinePolicies": []}, delete_inline_policies)
+
+
+for _policy in POLICIES:
+    declare_policy(_policy)
+for _role, (_service, _policies) in ROLES.items():
+    declare_role(_role, _service, list(_policies))
+
+
+if __name__ == "__main__":
+    step.main()

@@ -1,0 +1,61 @@
+"""Step 6: the topic that tells people. POC-Lambda-2 publishes to it, and everybody who subscribed gets an e-mail.
+
+A **topic** parts the one who tells from those who listen: the function does not know who reads. AWS sends a new
+subscriber one e-mail with a link, and nothing more until the link was clicked. Until then the subscription is
+*pending*; that is a state, not a fault.
+"""
+
+import json
+
+from workshop.errors import UsageError
+from workshop.policies import allow_role, document, nobody_but, only_tls
+from workshop.settings import LOCAL_EMAIL
+from workshop.step import Resource, Step, Workshop
+
+step = Step(6, "sns", "Create the SNS topic and its e-mail subscription", needs=(1,))
+
+
+@step.resource("topic", "ecommerce-orders-topic")
+def orders_topic(ws: Workshop, topic: Resource) -> None:
+    """The topic, and who may publish to it."""
+    sns = ws.client("sns")
+    publisher, arn = ws.need("role", "Lambda-DynamoDB-SNS")["Arn"], ws.arn("sns", topic.name)
+    policy = json.dumps(
+        document(
+            allow_role("sns:Publish", arn, publisher),
+            nobody_but("sns:Publish", arn, publisher),
+            only_tls("sns:Publish", arn),
+        )
+    )
+    topic.ensure(lambda: sns.create_topic(Name=topic.name, Attributes={"Policy": policy}, Tags=ws.tag_list))
+    topic.converge(
+        {"Policy": policy},
+        lambda _: sns.set_topic_attributes(TopicArn=topic.arn, AttributeName="Policy", AttributeValue=policy),
+    )
+
+
+@step.resource("subscription", "ecommerce-orders-topic")
+def email_subscription(ws: Workshop, subscription: Resource) -> None:
+    """Who gets the e-mail. A second run with another --email adds a second reader."""
+    sns = ws.client("sns")
+    topic = ws.need("topic", "ecommerce-orders-topic")["Arn"]
+
+    def subscribed() -> dict | None:
+        pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+        everyone = [one for page in pages for one in page["Subscriptions"] if one["Protocol"] == "email"]
+        wanted = [one for one in everyone if ws.settings.email in (None, one["Endpoint"])]
+        return wanted[0] | {"Arn": wanted[0]["SubscriptionArn"]} if wanted else None
+
+    def subscribe() -> None:
+        address = ws.settings.email or (LOCAL_EMAIL if ws.settings.target == "local" else None)
+        if address is None:
+            raise UsageError("Nobody is there to be notified.", "Add --email you@example.com.")
+        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=address, ReturnSubscriptionArn=True)
+
+    subscription.ensure(subscribe, find=subscribed)
+    if subscription.arn.lower().replace(" ", "") == "pendingconfirmation" and not ws.looking:
+        ws.console.note(f"{subscription['Endpoint']} has mail from AWS: click the link in it to get notifications.")
+
+
+if __name__ == "__main__":
+    step.main()

@@ -1,0 +1,148 @@
+"""Step 7: POC-Lambda-2, which reads new orders from the table's stream and publishes them to the topic.
+
+A second event source mapping, this time over a **stream**. A stream is not a queue: records are not deleted when
+they were read, they pass. The mapping remembers its position, and when the function fails, it stays there and
+tries again, which holds up everything behind. So three settings keep a *poison record* from blocking the stream:
+the batch is halved until the bad record is alone, it is tried ten times within an hour at most, and then its
+position is reported to a failure queue.
+
+The mapping's *filter* passes on inserts only: an order that was changed or deleted is no new order. And its
+batching is the mail's brake: SNS delivers at most ten e-mails a second to a subscriber and switches off one who
+would get more, so up to 100 orders, or what came within a second, become one e-mail.
+"""
+
+import json
+
+from workshop.package import deployed, packed
+from workshop.policies import document, only_tls
+from workshop.step import Resource, Step, Workshop
+
+step = Step(7, "lambda_2", "Implement POC-Lambda-2 and connect it to the stream", needs=(1, 5, 6))
+
+SOURCE = "src/lambda/poc-lambda-2/index.py"
+WATCHING = ("Enabled", "Enabling", "Creating", "Updating")
+TWO_WEEKS = "1209600"
+
+
+@step.resource("queue", "ecommerce-orders-stream-dlq")
+def failure_queue(ws: Workshop, queue: Resource) -> None:
+    """Where the trigger reports what it gave up: not the records, but their place in the stream."""
+    sqs = ws.client("sqs")
+    attributes = {
+        "MessageRetentionPeriod": TWO_WEEKS,
+        "SqsManagedSseEnabled": "true",
+        "Policy": json.dumps(document(only_tls("sqs:*", ws.arn("sqs", queue.name)))),
+    }
+    queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))
+    queue.converge(
+        attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed)
+    )
+
+
+@step.resource("log-group", "/aws/lambda/POC-Lambda-2")
+def log_group(ws: Workshop, group: Resource) -> None:
+    """The function's log, kept for two weeks."""
+    logs = ws.client("logs")
+    group.ensure(lambda: logs.create_log_group(logGroupName=group.name, tags=ws.tags))
+    group.converge(
+        {"retentionInDays": 14}, lambda change: logs.put_retention_policy(logGroupName=group.name, **change)
+    )
+
+
+@step.resource("function", "POC-Lambda-2")
+def function(ws: Workshop, function: Resource) -> None:
+    """The function: it knows the topic, and nothing of who reads."""
+    lambda_, source = ws.client("lambda"), ws.source(SOURCE)
+    configuration = {
+        "Role": ws.need("role", "Lambda-DynamoDB-SNS")["Arn"],
+        "Runtime": "python3.13",
+        "Handler": "index.handler",
+        "Timeout": 10,
+        "MemorySize": 256,
+        "Environment": {"Variables": {"TOPIC_ARN": ws.need("topic", "ecommerce-orders-topic")["Arn"]}},
+    }
+    function.ensure(
+        lambda: lambda_.create_function(
+            FunctionName=function.name,
+            Architectures=["arm64"],
+            Code={"ZipFile": packed(source)},
+            Tags=ws.tags,
+            **configuration,
+        )
+    )
+
+    def wait() -> None:
+        patience = {"Delay": 1, "MaxAttempts": 300}
+        lambda_.get_waiter("function_active_v2").wait(FunctionName=function.name, WaiterConfig=patience)
+        lambda_.get_waiter("function_updated_v2").wait(FunctionName=function.name, WaiterConfig=patience)
+
+    def update_configuration(changed: dict) -> None:
+        lambda_.update_function_configuration(FunctionName=function.name, **changed)
+        wait()
+
+    def update_code(_: dict) -> None:
+        lambda_.update_function_code(FunctionName=function.name, ZipFile=packed(source), Architectures=["arm64"])
+        wait()
+
+    if function.result == "created":
+        wait()
+    function.converge(configuration, update_configuration)
+    function.converge(
+        {"Code": source, "Architectures": ["arm64"]},
+        update_code,
+        read=lambda: {"Code": deployed(function.found, source), "Architectures": function["Architectures"]},
+    )
+
+
+@step.resource("event-source-mapping", "POC-Lambda-2")
+def trigger(ws: Workshop, mapping: Resource) -> None:
+    """The trigger: it reads the stream from its beginning, so that no order is missed."""
+    lambda_ = ws.client("lambda")
+    stream = ws.need("stream", "ecommerce-orders")["Arn"]
+    function = ws.need("function", "POC-Lambda-2")["FunctionName"]
+    failures = ws.need("queue", "ecommerce-orders-stream-dlq")["Arn"]
+    settings = {
+        "BatchSize": 100,
+        "MaximumBatchingWindowInSeconds": 1,
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": 10,
+        "MaximumRecordAgeInSeconds": 3600,
+        "DestinationConfig": {"OnFailure": {"Destination": failures}},
+        "FilterCriteria": {"Filters": [{"Pattern": json.dumps({"eventName": ["INSERT"]})}]},
+    }
+
+    def of_this_stream() -> dict | None:
+        mappings = ws.find_all("event-source-mapping", "POC-Lambda-2")
+        return next((one for one in mappings if one["EventSourceArn"] == stream), None)
+
+    for stale in ws.find_all("event-source-mapping", "POC-Lambda-2"):
+        # The stream was switched on again since: this trigger points to one that is no more.
+        if stale["EventSourceArn"] != stream and stale["State"] != "Deleting" and not ws.looking:
+            lambda_.delete_event_source_mapping(UUID=stale["UUID"])
+    mapping.ensure(
+        lambda: lambda_.create_event_source_mapping(
+            FunctionName=function, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", Tags=ws.tags, **settings
+        ),
+        find=of_this_stream,
+    )
+
+    def actual() -> dict:
+        failure = mapping.found.get("DestinationConfig", {}).get("OnFailure", {})
+        return mapping.found | {
+            "Enabled": mapping["State"] in WATCHING,
+            # AWS shows an empty destination for successes as well.
+            "DestinationConfig": {"OnFailure": failure},
+        }
+
+    mapping.converge(
+        settings | {"Enabled": True},
+        lambda changed: lambda_.update_event_source_mapping(UUID=mapping["UUID"], **changed),
+        read=actual,
+    )
+    if mapping.result in ("created", "updated"):
+        reason = f"the trigger of {function} is being set up"
+        ws.patience.until(lambda: (of_this_stream() or {}).get("State") == "Enabled", reason, 300)
+
+
+if __name__ == "__main__":
+    step.main()

@@ -1,0 +1,242 @@
+"""Step 8: the front door. A REST API that checks an order and puts it into the queue, without any code of ours.
+
+API Gateway can call AWS services by itself; that is a *direct integration*. Four parts make one:
+
+* a **model** (JSON Schema) and a **validator**: what is no order gets a 400 and never reaches the queue;
+* a **mapping template** turns the HTTP body into the form that SQS takes. It escapes the body: without
+  `$util.urlEncode` an order with an `&` in its text could add parameters of its own to the call;
+* a **role** that API Gateway assumes for the call (step 1 made it);
+* **responses** that turn the answer of SQS into ours: 202, "accepted", since nothing is stored yet.
+
+What is configured becomes visible only with a **deployment** to a **stage**. A deployment is a snapshot, so the
+API can be changed in peace. Ours carries a fingerprint of the files it was made from.
+"""
+
+import hashlib
+
+from workshop.step import Resource, Step, Workshop
+
+step = Step(8, "api", "Create the API Gateway REST API", needs=(1, 3))
+
+DESCRIPTION = "Takes orders and puts them into a queue"
+JSON = "application/json"
+#: `{status: (pattern of the status of SQS, file with the response's template)}`; no pattern: everything else.
+RESPONSES = {
+    "202": (r"2\d{2}", "src/api/response-202.vtl"),
+    "400": ("400", "src/api/response-400.vtl"),
+    "500": ("", "src/api/response-500.vtl"),
+}
+#: Requests a second, and how many may come at once. A limit on what a runaway client can cost.
+THROTTLE = {"rateLimit": 500, "burstLimit": 1000}
+
+
+def fingerprint(ws: Workshop) -> str:
+    """What a deployment is made from: the schema and the templates."""
+    files = ["src/api/order.schema.json", "src/api/request.vtl", *(file for _, file in RESPONSES.values())]
+    return hashlib.sha256("".join(ws.source(file) for file in files).encode()).hexdigest()[:16]
+
+
+def replace(**values: object) -> list[dict]:
+    """A patch, the form in which API Gateway takes changes: one operation for each value."""
+    return [{"op": "replace", "path": f"/{key}", "value": str(value)} for key, value in values.items()]
+
+
+@step.resource("rest-api", "ecommerce-orders-api")
+def rest_api(ws: Workshop, api: Resource) -> None:
+    """The API itself. AWS would make a second one of the same name without a word, so it is looked for first."""
+    apigateway = ws.client("apigateway")
+    api.ensure(
+        lambda: apigateway.create_rest_api(
+            name=api.name,
+            description=DESCRIPTION,
+            endpointConfiguration={"types": ["REGIONAL"]},
+            tags=ws.tags,
+        )
+    )
+    api.converge(
+        {"description": DESCRIPTION},
+        lambda changed: apigateway.update_rest_api(restApiId=api["id"], patchOperations=replace(**changed)),
+    )
+
+
+@step.resource("request-model", "Order", named=lambda ws: "Order")
+def model(ws: Workshop, model: Resource) -> None:
+    """What an order looks like: one JSON Schema, the same for the API, the templates and the documentation."""
+    apigateway, api = ws.client("apigateway"), ws.need("rest-api", "ecommerce-orders-api")
+    schema = ws.source("src/api/order.schema.json")
+
+    def find() -> dict | None:
+        models = apigateway.get_models(restApiId=api["id"], limit=500)["items"]
+        arn = ws.apigateway_arn(api["id"], f"/models/{model.name}")
+        return next((one | {"Arn": arn} for one in models if one["name"] == model.name), None)
+
+    model.ensure(
+        lambda: apigateway.create_model(restApiId=api["id"], name=model.name, contentType=JSON, schema=schema), find
+    )
+    model.converge(
+        {"schema": schema},
+        lambda changed: apigateway.update_model(
+            restApiId=api["id"], modelName=model.name, patchOperations=replace(**changed)
+        ),
+    )
+
+
+@step.resource("request-validator", "order-body", named=lambda ws: "order-body")
+def validator(ws: Workshop, validator: Resource) -> None:
+    """A validator says what of a request is checked against the model: here the body."""
+    apigateway, api = ws.client("apigateway"), ws.need("rest-api", "ecommerce-orders-api")
+    checks = {"validateRequestBody": True, "validateRequestParameters": False}
+
+    def find() -> dict | None:
+        validators = apigateway.get_request_validators(restApiId=api["id"], limit=500)["items"]
+        found = next((one for one in validators if one.get("name") == validator.name), None)
+        return found and found | {"Arn": ws.apigateway_arn(api["id"], f"/requestvalidators/{found['id']}")}
+
+    validator.ensure(
+        lambda: apigateway.create_request_validator(restApiId=api["id"], name=validator.name, **checks), find
+    )
+    validator.converge(
+        checks,
+        lambda changed: apigateway.update_request_validator(
+            restApiId=api["id"],
+            requestValidatorId=validator["id"],
+            patchOperations=replace(**{check: str(value).lower() for check, value in changed.items()}),
+        ),
+    )
+
+
+def find_orders_resource(ws: Workshop, api: dict, path: str) -> dict | None:
+    """A resource of the API by its path, with its methods and their integrations: one call tells it all."""
+    resources = ws.client("apigateway").get_resources(restApiId=api["id"], embed=["methods"], limit=500)["items"]
+    found = next((one for one in resources if one["path"] == path), None)
+    return found and found | {"Arn": ws.apigateway_arn(api["id"], f"/resources/{found['id']}")}
+
+
+@step.resource("api-resource", "/orders", named=lambda ws: "/orders")
+def orders_resource(ws: Workshop, resource: Resource) -> None:
+    """The path under which orders are placed."""
+    apigateway, api = ws.client("apigateway"), ws.need("rest-api", "ecommerce-orders-api")
+
+    def create() -> None:
+        root = find_orders_resource(ws, api, "/")
+        apigateway.create_resource(restApiId=api["id"], parentId=root["id"], pathPart="orders")
+
+    resource.ensure(create, find=lambda: find_orders_resource(ws, api, "/orders"))
+
+
+@step.resource("method", "POST /orders", named=lambda ws: "POST /orders")
+def post_orders(ws: Workshop, method: Resource) -> None:
+    """POST /orders: what comes in, what SQS gets, what goes out."""
+    apigateway, api = ws.client("apigateway"), ws.need("rest-api", "ecommerce-orders-api")
+    queue, role = ws.need("queue", "ecommerce-orders-queue"), ws.need("role", "APIGateway-SQS")
+    resource = find_orders_resource(ws, api, "/orders")
+    validators = apigateway.get_request_validators(restApiId=api["id"], limit=500)["items"]
+    validator = next((one["id"] for one in validators if one.get("name") == "order-body"), None)
+    here = {"restApiId": api["id"], "resourceId": (resource or {}).get("id"), "httpMethod": "POST"}
+
+    request = {
+        "authorizationType": "NONE",
+        "apiKeyRequired": False,
+        "requestValidatorId": validator,
+        "requestModels": {JSON: "Order"},
+    }
+    integration = {
+        "type": "AWS",
+        "uri": f"arn:{ws.partition}:apigateway:{ws.region}:sqs:path/{ws.account}/{queue['Arn'].split(':')[-1]}",
+        "credentials": role["Arn"],
+        "requestParameters": {"integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"},
+        "requestTemplates": {JSON: ws.source("src/api/request.vtl").strip()},
+        # A body of another content type is refused with 415 instead of being passed through unseen.
+        "passthroughBehavior": "NEVER",
+    }
+    responses = {
+        status: {"selectionPattern": pattern, "responseTemplates": {JSON: ws.source(file).strip()}}
+        for status, (pattern, file) in RESPONSES.items()
+    }
+
+    def put() -> None:
+        apigateway.put_method(**here, **request)
+        apigateway.put_integration(**here, integrationHttpMethod="POST", **integration)
+        for status, response in responses.items():
+            apigateway.put_method_response(**here, statusCode=status, responseModels={JSON: "Empty"})
+            apigateway.put_integration_response(**here, statusCode=status, **response)
+
+    def find() -> dict | None:
+        current = find_orders_resource(ws, api, "/orders") or {}
+        found = current.get("resourceMethods", {}).get("POST")
+        return found and found | {"Arn": ws.apigateway_arn(api["id"], f"/resources/{current['id']}/methods/POST")}
+
+    def actual() -> dict:
+        """The same settings, from where API Gateway keeps them."""
+        found = method.found.get("methodIntegration", {})
+        answers = found.get("integrationResponses", {})
+        return {
+            **{key: method.found.get(key) for key in request},
+            **{key: found.get(key) for key in integration},
+            "integrationHttpMethod": found.get("httpMethod"),
+            "statusCodes": sorted(method.found.get("methodResponses", {})),
+            "responses": {
+                status: {
+                    "selectionPattern": answer.get("selectionPattern") or "",
+                    "responseTemplates": answer.get("responseTemplates"),
+                }
+                for status, answer in answers.items()
+            },
+        }
+
+    def put_again(_: dict) -> None:
+        # A method cannot be put twice. Nobody notices the gap: the stage shows the last deployment.
+        apigateway.delete_method(**here)
+        put()
+
+    method.ensure(put, find)
+    method.converge(
+        {
+            **request,
+            **integration,
+            "integrationHttpMethod": "POST",
+            "statusCodes": sorted(RESPONSES),
+            "responses": responses,
+        },
+        put_again,
+        read=actual,
+    )
+
+
+@step.resource("stage", "stage", named=lambda ws: ws.settings.environment)
+def stage(ws: Workshop, stage: Resource) -> None:
+    """The stage: a deployment that the world sees, and how much of it the world may ask for."""
+    apigateway, api = ws.client("apigateway"), ws.need("rest-api", "ecommerce-orders-api")
+
+    def deploy() -> None:
+        apigateway.create_deployment(restApiId=api["id"], stageName=stage.name, description=fingerprint(ws))
+
+    stage.ensure(deploy)
+    stage.converge(
+        {"deployment": fingerprint(ws)},
+        lambda _: deploy(),
+        read=lambda: {
+            "deployment": apigateway.get_deployment(restApiId=api["id"], deploymentId=stage["deploymentId"]).get(
+                "description"
+            )
+        },
+    )
+
+    def throttle() -> dict:
+        settings = stage.found.get("methodSettings", {}).get("*/*", {})
+        return {"rateLimit": settings.get("throttlingRateLimit"), "burstLimit": settings.get("throttlingBurstLimit")}
+
+    stage.converge(
+        THROTTLE,
+        lambda changed: apigateway.update_stage(
+            restApiId=api["id"],
+            stageName=stage.name,
+            # "*/*" means every method; a slash within a path is written ~1, but not here.
+            patchOperations=replace(**{f"*/*/throttling/{limit}": value for limit, value in changed.items()}),
+        ),
+        read=throttle,
+    )
+
+
+if __name__ == "__main__":
+    step.main()
