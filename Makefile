@@ -1,0 +1,44 @@
+# `make demo` and `make test` set up what they need in .venv, on a machine that has Python >= 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint docs lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.run ## build, order, read the mail, clean up: on an embedded AWS of its own
+	$(BIN)/workshop demo
+
+test: $(VENV)/.test ## run the tests against embedded AWSes
+	$(BIN)/pytest -n 2
+
+lint: $(VENV)/.test $(VENV)/.lint ## check style, types and imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs ## draw the pictures of docs/images again (needs graphviz)
+	$(BIN)/python docs/images/architecture_diagram.py
+
+lock: ## fix the newest versions that pyproject.toml allows, with their hashes
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
+	$(VENV)-lock/bin/pip-compile --upgrade --generate-hashes --all-extras --all-build-deps --allow-unsafe --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --quiet \
+	  -o constraints.txt pyproject.toml
+	rm -rf $(VENV)-lock
+
+clean: ## remove the virtual environment
+	rm -rf $(VENV)
+
+# One stamp for each set of packages: `run` is what the workshop needs, the others are extras of pyproject.toml.
+# Every package is fixed by version and hash; the workshop itself is installed in place.
+$(VENV)/.run $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt tools/requirements.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python tools/requirements.py $* > $(VENV)/$*.txt
+	@echo "Installing packages ($*) into $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/$*.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
