@@ -13,7 +13,8 @@ can be written before the thing that it speaks of.
 
 import json
 
-from workshop.policies import document
+from workshop.checking import Finding, equal, holds, simulate
+from workshop.policies import document, rights
 from workshop.step import Resource, Step, Workshop
 
 step = Step(1, "iam", "Set up IAM policies and roles")
@@ -136,6 +137,82 @@ for _policy in POLICIES:
     declare_policy(_policy)
 for _role, (_service, _policies) in ROLES.items():
     declare_role(_role, _service, list(_policies))
+
+
+#: What none of these roles may do, whatever it is named after: on resources of others, and on our own.
+FORBIDDEN = [
+    ("dynamodb:PutItem", ("dynamodb", "table/", "somebody-elses-table", "")),
+    *[
+        (f"dynamodb:{action}", ("dynamodb", "table/", "ecommerce-orders", ""))
+        for action in ("DeleteTable", "DeleteItem", "UpdateItem", "Scan", "GetItem")
+    ],
+    *[
+        (f"sqs:{action}", ("sqs", "", "ecommerce-orders-queue", ""))
+        for action in ("PurgeQueue", "DeleteQueue", "SetQueueAttributes")
+    ],
+    *[(f"sqs:{action}", ("sqs", "", "somebody-elses-queue", "")) for action in ("SendMessage", "ReceiveMessage")],
+    ("sns:Publish", ("sns", "", "somebody-elses-topic", "")),
+    *[(f"sns:{action}", ("sns", "", "ecommerce-orders-topic", "")) for action in ("DeleteTopic", "Subscribe")],
+    ("lambda:UpdateFunctionCode", ("lambda", "function:", "POC-Lambda-1", "")),
+    ("iam:CreateAccessKey", None),
+    ("iam:AttachRolePolicy", None),
+    ("s3:GetObject", None),
+    ("sts:AssumeRole", None),
+]
+
+
+def target(ws: Workshop, place: tuple | None) -> str:
+    """The ARN of where a right is needed, or forbidden; None stands for anywhere."""
+    if place is None:
+        return "*"
+    service, before, resource, after = place
+    # Any stream will do: a right on all streams of the table must hold for each.
+    return ws.arn(service, f"{before}{ws.name(resource)}{after.replace('/stream/*', '/stream/2026-01-01T00:00:00.000')}")
+
+
+def declare_checks(role: str, service: str, policies: dict) -> None:
+    """What must hold for a role: who assumes it, what it may do, what it may not, and that there is nothing more."""
+
+    @step.check(f"{role}: only {service} assumes it")
+    def trusted(ws: Workshop) -> Finding:
+        return equal(ws.need("role", role)["AssumeRolePolicyDocument"], trust_document(service))
+
+    for policy, (actions, place) in policies.items():
+
+        @step.check(f"{role}: may do what {policy} is for")
+        def able(ws: Workshop, actions: list[str] = actions, place: tuple = place) -> Finding:
+            arn = target(ws, place)
+            allowed = simulate(ws, ws.need("role", role)["Arn"], [(action, arn) for action in actions])
+            denied = [action for (action, _), yes in allowed.items() if not yes]
+            return holds(not denied, f"denied: {', '.join(denied)}" if denied else "allowed", f"{actions} on {arn}")
+
+    @step.check(f"{role}: may not do what it does not need")
+    def unable(ws: Workshop) -> Finding:
+        forbidden = [(action, target(ws, place)) for action, place in FORBIDDEN]
+        allowed = simulate(ws, ws.need("role", role)["Arn"], forbidden)
+        surplus = [f"{action} on {arn}" for (action, arn), yes in allowed.items() if yes]
+        return holds(not surplus, ", ".join(surplus) or f"{len(forbidden)} rights denied", "denied")
+
+    @step.check(f"{role}: has no right beyond these")
+    def exact(ws: Workshop) -> Finding:
+        needed = rights(policy_document(ws, policy) for policy in policies)
+        surplus = rights(documents_of(ws, role)) - needed
+        return holds(not surplus, sorted(map(" on ".join, surplus)) or "exactly what it needs", "nothing more")
+
+
+def documents_of(ws: Workshop, role: str) -> list[dict]:
+    """Every policy document that counts for a role: of its attached policies and of its inline ones."""
+    iam, found, documents = ws.client("iam"), ws.need("role", role), []
+    for arn in found["AttachedPolicies"]:
+        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        documents.append(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
+    for name in found["InlinePolicies"]:
+        documents.append(iam.get_role_policy(RoleName=found["RoleName"], PolicyName=name)["PolicyDocument"])
+    return documents
+
+
+for _role, (_service, _policies) in ROLES.items():
+    declare_checks(_role, _service, _policies)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ orders unique, and that is what a repeated message will run into.
 The table is paid *on demand*: nothing while nobody orders, and no capacity to guess before a spike.
 """
 
+from workshop.checking import Finding, equal
 from workshop.errors import WorkshopError
 from workshop.step import Resource, Step, Workshop
 
@@ -41,6 +42,23 @@ def orders_table(ws: Workshop, table: Resource) -> None:
         # AWS leaves the summary out for a table that never was on demand.
         read=lambda: table.found.get("BillingModeSummary", {"BillingMode": "PROVISIONED"}),
     )
+
+
+@step.check("the table is there and takes writes")
+def active(ws: Workshop) -> Finding:
+    return equal(ws.need("table", "ecommerce-orders")["TableStatus"], "ACTIVE")
+
+
+@step.check("its key is orderId, a string")
+def keyed(ws: Workshop) -> Finding:
+    table = ws.need("table", "ecommerce-orders")
+    return equal({key: table[key] for key in KEY}, KEY)
+
+
+@step.check("it is paid on demand")
+def on_demand(ws: Workshop) -> Finding:
+    summary = ws.need("table", "ecommerce-orders").get("BillingModeSummary", {})
+    return equal(summary.get("BillingMode", "PROVISIONED"), "PAY_PER_REQUEST")
 
 
 if __name__ == "__main__":

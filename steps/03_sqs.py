@@ -10,7 +10,10 @@ it waits two weeks for somebody to look at it.
 
 import json
 
-from workshop.policies import allow_role, document, nobody_but, only_tls
+from botocore.exceptions import ClientError
+
+from workshop.checking import Finding, at_least, equal, holds
+from workshop.policies import allow_role, allows, document, nobody_but, only_tls, refuses
 from workshop.step import Resource, Step, Workshop
 
 step = Step(3, "sqs", "Set up the SQS queues", needs=(1,))
@@ -68,6 +71,103 @@ def orders_queue(ws: Workshop, queue: Resource) -> None:
     queue.converge(
         attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed)
     )
+
+
+def policy_of(queue: dict) -> dict:
+    """A queue's policy; one without any lets its account do what it likes, and refuses nothing."""
+    return json.loads(queue.get("Policy") or '{"Statement": []}')
+
+
+@step.check("a message stays hidden six times as long as POC-Lambda-1 may run")
+def hidden_long_enough(ws: Workshop) -> Finding:
+    function = ws.find("function", "POC-Lambda-1")
+    timeout = function["Timeout"] if function else int(VISIBILITY_TIMEOUT) / 6
+    return at_least(ws.need("queue", "ecommerce-orders-queue")["VisibilityTimeout"], 6 * timeout, " seconds")
+
+
+@step.check("an order waits for days, not for hours")
+def kept_for_days(ws: Workshop) -> Finding:
+    return at_least(ws.need("queue", "ecommerce-orders-queue")["MessageRetentionPeriod"], int(FOUR_DAYS), " seconds")
+
+
+@step.check("what fails again and again goes to the dead-letter queue")
+def dead_letters_linked(ws: Workshop) -> Finding:
+    redrive = json.loads(ws.need("queue", "ecommerce-orders-queue").get("RedrivePolicy") or "{}")
+    return equal(redrive.get("deadLetterTargetArn"), ws.arn("sqs", ws.name("ecommerce-orders-dlq")))
+
+
+@step.check("but not before it was tried five times")
+def tried_five_times(ws: Workshop) -> Finding:
+    redrive = json.loads(ws.need("queue", "ecommerce-orders-queue").get("RedrivePolicy") or "{}")
+    return at_least(redrive.get("maxReceiveCount"), MAX_RECEIVE_COUNT, " times")
+
+
+@step.check("the orders queue is encrypted")
+def orders_encrypted(ws: Workshop) -> Finding:
+    return equal(ws.need("queue", "ecommerce-orders-queue").get("SqsManagedSseEnabled"), "true")
+
+
+@step.check("the API's role may send orders")
+def api_sends(ws: Workshop) -> Finding:
+    role = ws.arn("iam", f"role/{ws.name('APIGateway-SQS')}")
+    policy = policy_of(ws.need("queue", "ecommerce-orders-queue"))
+    allowed = allows(policy, "sqs:SendMessage", role) and not refuses(
+        policy, "sqs:SendMessage", {"aws:PrincipalArn": role, "aws:SecureTransport": "true"}
+    )
+    return holds(allowed, "allowed" if allowed else "refused", f"{role} is allowed")
+
+
+@step.check("nobody else may, whatever rights he has")
+def nobody_else_sends(ws: Workshop) -> Finding:
+    stranger = {"aws:PrincipalArn": ws.arn("iam", "role/somebody-else"), "aws:SecureTransport": "true"}
+    refused = refuses(policy_of(ws.need("queue", "ecommerce-orders-queue")), "sqs:SendMessage", stranger)
+    return holds(refused, "refused" if refused else "not refused", "an explicit Deny")
+
+
+@step.check("a sender without credentials is refused")
+def anonymous_refused(ws: Workshop) -> Finding:
+    url = ws.need("queue", "ecommerce-orders-queue")["QueueUrl"]
+    try:
+        ws.client.unsigned("sqs").send_message(QueueUrl=url, MessageBody="a check of the workshop, no order")
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        return holds("Denied" in code or error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, code, "denied")
+    return holds(False, "accepted", "denied")
+
+
+@step.check("plain HTTP is refused")
+def orders_by_tls(ws: Workshop) -> Finding:
+    return refuses_plain_http(ws, "ecommerce-orders-queue")
+
+
+@step.check("dead letters are kept for two weeks")
+def dead_letters_kept(ws: Workshop) -> Finding:
+    return at_least(ws.need("queue", "ecommerce-orders-dlq")["MessageRetentionPeriod"], int(TWO_WEEKS), " seconds")
+
+
+@step.check("the dead-letter queue is encrypted")
+def dead_letters_encrypted(ws: Workshop) -> Finding:
+    return equal(ws.need("queue", "ecommerce-orders-dlq").get("SqsManagedSseEnabled"), "true")
+
+
+@step.check("the dead-letter queue refuses plain HTTP")
+def dead_letters_by_tls(ws: Workshop) -> Finding:
+    return refuses_plain_http(ws, "ecommerce-orders-dlq")
+
+
+@step.check("only the orders queue may use the dead-letter queue")
+def dead_letters_ours(ws: Workshop) -> Finding:
+    allowed = json.loads(ws.need("queue", "ecommerce-orders-dlq").get("RedriveAllowPolicy") or "{}")
+    ours = ws.arn("sqs", ws.name("ecommerce-orders-queue"))
+    return equal(allowed, {"redrivePermission": "byQueue", "sourceQueueArns": [ours]})
+
+
+def refuses_plain_http(ws: Workshop, base: str) -> Finding:
+    """Whether a queue's policy refuses everybody who does not use TLS."""
+    request = {"aws:SecureTransport": "false", "aws:SourceIp": "203.0.113.1", "aws:PrincipalArn": ws.identity}
+    policy = policy_of(ws.need("queue", base))
+    refused = all(refuses(policy, action, request) for action in ("sqs:SendMessage", "sqs:ReceiveMessage"))
+    return holds(refused, "refused" if refused else "not refused", "an explicit Deny without TLS")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ and the function writes them with one transaction. *Partial batch response*: the
 that failed, and only those come back. Without it, one bad message would make 24 good ones repeat.
 """
 
+from workshop.checking import Finding, at_least, equal, holds
 from workshop.package import deployed, packed
 from workshop.step import Resource, Step, Workshop
 
@@ -105,6 +106,80 @@ def trigger(ws: Workshop, mapping: Resource) -> None:
     if mapping.result in ("created", "updated"):
         reason = f"the trigger of {function} is being set up"
         ws.patience.until(lambda: (of_this_queue() or {}).get("State") == "Enabled", reason, 300)
+
+
+@step.check("the log is kept for two weeks, and not for ever")
+def log_ends(ws: Workshop) -> Finding:
+    days = ws.need("log-group", "/aws/lambda/POC-Lambda-1").get("retentionInDays")
+    return equal(days, 14)
+
+
+@step.check("POC-Lambda-1 is ready")
+def ready(ws: Workshop) -> Finding:
+    return equal(ws.need("function", "POC-Lambda-1")["State"], "Active")
+
+
+@step.check("POC-Lambda-1 runs python3.13 on arm64")
+def runtime(ws: Workshop) -> Finding:
+    function = ws.need("function", "POC-Lambda-1")
+    return equal([function["Runtime"], *function["Architectures"]], ["python3.13", "arm64"])
+
+
+@step.check("POC-Lambda-1 runs the code of this repository")
+def code(ws: Workshop) -> Finding:
+    found = deployed(ws.need("function", "POC-Lambda-1"), ws.source(SOURCE))
+    return holds(found == ws.source(SOURCE), "the same" if found == ws.source(SOURCE) else "another text", SOURCE)
+
+
+@step.check("POC-Lambda-1 starts at index.handler")
+def handler(ws: Workshop) -> Finding:
+    return equal(ws.need("function", "POC-Lambda-1")["Handler"], "index.handler")
+
+
+@step.check("POC-Lambda-1 has its own role")
+def role(ws: Workshop) -> Finding:
+    return equal(ws.need("function", "POC-Lambda-1")["Role"], ws.arn("iam", f"role/{ws.name('Lambda-SQS-DynamoDB')}"))
+
+
+@step.check("POC-Lambda-1 has time and memory enough")
+def sized(ws: Workshop) -> Finding:
+    function = ws.need("function", "POC-Lambda-1")
+    found = {key: function[key] for key in ("Timeout", "MemorySize")}
+    return holds(function["Timeout"] >= 10 and function["MemorySize"] >= 256, found, "10 seconds, 256 MB or more")
+
+
+@step.check("POC-Lambda-1 knows its table")
+def environment(ws: Workshop) -> Finding:
+    found = ws.need("function", "POC-Lambda-1").get("Environment", {}).get("Variables", {})
+    return equal(found.get("TABLE_NAME"), ws.name("ecommerce-orders"))
+
+
+def trigger_of(ws: Workshop) -> dict:
+    """The trigger between the queue and the function; an empty one if there is none."""
+    queue = ws.arn("sqs", ws.name("ecommerce-orders-queue"))
+    mappings = ws.find_all("event-source-mapping", "POC-Lambda-1")
+    return next((one for one in mappings if one["EventSourceArn"] == queue), {})
+
+
+@step.check("the queue triggers POC-Lambda-1")
+def triggered(ws: Workshop) -> Finding:
+    return holds(trigger_of(ws).get("State") in WATCHING, trigger_of(ws).get("State", "no trigger"), "Enabled")
+
+
+@step.check("messages come in batches")
+def batched(ws: Workshop) -> Finding:
+    return at_least(trigger_of(ws).get("BatchSize"), 10, " messages")
+
+
+@step.check("one bad message does not repeat its whole batch")
+def partial_failures(ws: Workshop) -> Finding:
+    return equal(trigger_of(ws).get("FunctionResponseTypes"), ["ReportBatchItemFailures"])
+
+
+@step.check("a spike leaves room for the other functions of the account")
+def bounded(ws: Workshop) -> Finding:
+    concurrency = trigger_of(ws).get("ScalingConfig", {}).get("MaximumConcurrency")
+    return holds(concurrency and concurrency <= 100, concurrency or "no limit", "a limit of at most 100")
 
 
 if __name__ == "__main__":

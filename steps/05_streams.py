@@ -8,6 +8,7 @@ Each time a stream is switched on it is a new stream with a new ARN. A trigger t
 to nothing, which is why step 7 must run again after this one had to switch the stream on again.
 """
 
+from workshop.checking import Finding, equal
 from workshop.step import Resource, Step, Workshop
 
 step = Step(5, "streams", "Enable DynamoDB Streams", needs=(2,))
@@ -32,6 +33,16 @@ def orders_stream(ws: Workshop, stream: Resource) -> None:
 
     stream.ensure(lambda: switch(SPECIFICATION))
     stream.converge(SPECIFICATION, renew)
+
+
+@step.check("the table has a stream")
+def streaming(ws: Workshop) -> Finding:
+    return equal(ws.need("stream", "ecommerce-orders")["StreamEnabled"], True)
+
+
+@step.check("the stream carries each item as it was written")
+def new_image(ws: Workshop) -> Finding:
+    return equal(ws.need("stream", "ecommerce-orders")["StreamViewType"], "NEW_IMAGE")
 
 
 if __name__ == "__main__":

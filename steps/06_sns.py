@@ -7,8 +7,11 @@ subscriber one e-mail with a link, and nothing more until the link was clicked. 
 
 import json
 
+from botocore.exceptions import ClientError
+
+from workshop.checking import Finding, holds
 from workshop.errors import UsageError
-from workshop.policies import allow_role, document, nobody_but, only_tls
+from workshop.policies import allow_role, allows, document, nobody_but, only_tls, refuses
 from workshop.settings import LOCAL_EMAIL
 from workshop.step import Resource, Step, Workshop
 
@@ -55,6 +58,53 @@ def email_subscription(ws: Workshop, subscription: Resource) -> None:
     subscription.ensure(subscribe, find=subscribed)
     if subscription.arn.lower().replace(" ", "") == "pendingconfirmation" and not ws.looking:
         ws.console.note(f"{subscription['Endpoint']} has mail from AWS: click the link in it to get notifications.")
+
+
+def policy_of(ws: Workshop) -> dict:
+    """The topic's policy."""
+    return json.loads(ws.need("topic", "ecommerce-orders-topic")["Policy"])
+
+
+@step.check("the role of POC-Lambda-2 may publish")
+def function_publishes(ws: Workshop) -> Finding:
+    role = ws.arn("iam", f"role/{ws.name('Lambda-DynamoDB-SNS')}")
+    request = {"aws:PrincipalArn": role, "aws:SecureTransport": "true"}
+    allowed = allows(policy_of(ws), "sns:Publish", role) and not refuses(policy_of(ws), "sns:Publish", request)
+    return holds(allowed, "allowed" if allowed else "refused", f"{role} is allowed")
+
+
+@step.check("nobody else may, whatever rights he has")
+def nobody_else_publishes(ws: Workshop) -> Finding:
+    stranger = {"aws:PrincipalArn": ws.arn("iam", "role/somebody-else"), "aws:SecureTransport": "true"}
+    refused = refuses(policy_of(ws), "sns:Publish", stranger)
+    return holds(refused, "refused" if refused else "not refused", "an explicit Deny")
+
+
+@step.check("a publisher without credentials is refused")
+def anonymous_refused(ws: Workshop) -> Finding:
+    topic = ws.need("topic", "ecommerce-orders-topic")["Arn"]
+    try:
+        ws.client.unsigned("sns").publish(TopicArn=topic, Message="a check of the workshop, no order")
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        denied = error.response["ResponseMetadata"]["HTTPStatusCode"] == 403 or "Auth" in code or "Denied" in code
+        return holds(denied, code, "denied")
+    return holds(False, "accepted", "denied")
+
+
+@step.check("plain HTTP is refused")
+def by_tls(ws: Workshop) -> Finding:
+    request = {"aws:SecureTransport": "false", "aws:SourceIp": "203.0.113.1", "aws:PrincipalArn": ws.identity}
+    refused = refuses(policy_of(ws), "sns:Publish", request)
+    return holds(refused, "refused" if refused else "not refused", "an explicit Deny without TLS")
+
+
+@step.check("somebody is subscribed by e-mail")
+def somebody_reads(ws: Workshop) -> Finding:
+    readers = ws.find_all("subscription", "ecommerce-orders-topic")
+    waiting = [one["Endpoint"] for one in readers if not one["Arn"].startswith("arn:")]
+    found = ", ".join(one["Endpoint"] for one in readers) or "nobody"
+    return holds(readers, f"{found}; waiting for a click in their mail: {waiting}" if waiting else found, "a reader")
 
 
 if __name__ == "__main__":

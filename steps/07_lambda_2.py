@@ -13,8 +13,9 @@ would get more, so up to 100 orders, or what came within a second, become one e-
 
 import json
 
+from workshop.checking import Finding, equal, holds
 from workshop.package import deployed, packed
-from workshop.policies import document, only_tls
+from workshop.policies import document, only_tls, refuses
 from workshop.step import Resource, Step, Workshop
 
 step = Step(7, "lambda_2", "Implement POC-Lambda-2 and connect it to the stream", needs=(1, 5, 6))
@@ -142,6 +143,108 @@ def trigger(ws: Workshop, mapping: Resource) -> None:
     if mapping.result in ("created", "updated"):
         reason = f"the trigger of {function} is being set up"
         ws.patience.until(lambda: (of_this_stream() or {}).get("State") == "Enabled", reason, 300)
+
+
+@step.check("the log is kept for two weeks, and not for ever")
+def log_ends(ws: Workshop) -> Finding:
+    days = ws.need("log-group", "/aws/lambda/POC-Lambda-2").get("retentionInDays")
+    return equal(days, 14)
+
+
+@step.check("POC-Lambda-2 is ready")
+def ready(ws: Workshop) -> Finding:
+    return equal(ws.need("function", "POC-Lambda-2")["State"], "Active")
+
+
+@step.check("POC-Lambda-2 runs python3.13 on arm64")
+def runtime(ws: Workshop) -> Finding:
+    function = ws.need("function", "POC-Lambda-2")
+    return equal([function["Runtime"], *function["Architectures"]], ["python3.13", "arm64"])
+
+
+@step.check("POC-Lambda-2 runs the code of this repository")
+def code(ws: Workshop) -> Finding:
+    found = deployed(ws.need("function", "POC-Lambda-2"), ws.source(SOURCE))
+    return holds(found == ws.source(SOURCE), "the same" if found == ws.source(SOURCE) else "another text", SOURCE)
+
+
+@step.check("POC-Lambda-2 starts at index.handler")
+def handler(ws: Workshop) -> Finding:
+    return equal(ws.need("function", "POC-Lambda-2")["Handler"], "index.handler")
+
+
+@step.check("POC-Lambda-2 has its own role")
+def role(ws: Workshop) -> Finding:
+    return equal(ws.need("function", "POC-Lambda-2")["Role"], ws.arn("iam", f"role/{ws.name('Lambda-DynamoDB-SNS')}"))
+
+
+@step.check("POC-Lambda-2 has time and memory enough")
+def sized(ws: Workshop) -> Finding:
+    function = ws.need("function", "POC-Lambda-2")
+    found = {key: function[key] for key in ("Timeout", "MemorySize")}
+    return holds(function["Timeout"] >= 10 and function["MemorySize"] >= 256, found, "10 seconds, 256 MB or more")
+
+
+@step.check("POC-Lambda-2 knows its topic")
+def environment(ws: Workshop) -> Finding:
+    found = ws.need("function", "POC-Lambda-2").get("Environment", {}).get("Variables", {})
+    return equal(found.get("TOPIC_ARN"), ws.arn("sns", ws.name("ecommerce-orders-topic")))
+
+
+def trigger_of(ws: Workshop) -> dict:
+    """The trigger between the stream and the function; an empty one if there is none."""
+    stream = ws.need("stream", "ecommerce-orders")["Arn"]
+    mappings = ws.find_all("event-source-mapping", "POC-Lambda-2")
+    return next((one for one in mappings if one["EventSourceArn"] == stream), {})
+
+
+@step.check("the stream triggers POC-Lambda-2")
+def triggered(ws: Workshop) -> Finding:
+    return holds(trigger_of(ws).get("State") in WATCHING, trigger_of(ws).get("State", "no trigger"), "Enabled")
+
+
+@step.check("only new orders are told of")
+def filtered(ws: Workshop) -> Finding:
+    filters = trigger_of(ws).get("FilterCriteria", {}).get("Filters", [])
+    return equal(filters, [{"Pattern": json.dumps({"eventName": ["INSERT"]})}])
+
+
+@step.check("orders of a second share an e-mail, since SNS mails ten times a second at most")
+def braked(ws: Workshop) -> Finding:
+    mapping = trigger_of(ws)
+    found = {key: mapping.get(key) for key in ("BatchSize", "MaximumBatchingWindowInSeconds")}
+    enough = (found["BatchSize"] or 0) >= 100 and (found["MaximumBatchingWindowInSeconds"] or 0) >= 1
+    return holds(enough, found, "100 records and a second, or more")
+
+
+@step.check("a record that cannot be passed on does not block the stream for a day")
+def unblocked(ws: Workshop) -> Finding:
+    mapping = trigger_of(ws)
+    retries, age = mapping.get("MaximumRetryAttempts", -1), mapping.get("MaximumRecordAgeInSeconds", -1)
+    found = {"retries": retries, "age": age, "bisect": mapping.get("BisectBatchOnFunctionError")}
+    bounded = 0 <= retries <= 100 and 60 <= age <= 6 * 3600 and found["bisect"] is True
+    return holds(bounded, found, "bounded retries, an age of at most 6 hours, and bisecting")
+
+
+@step.check("and is reported to the failure queue")
+def reported(ws: Workshop) -> Finding:
+    destination = trigger_of(ws).get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    return equal(destination, ws.need("queue", "ecommerce-orders-stream-dlq")["Arn"])
+
+
+@step.check("the failure queue is encrypted, and keeps its messages for two weeks")
+def failures_kept(ws: Workshop) -> Finding:
+    queue = ws.need("queue", "ecommerce-orders-stream-dlq")
+    found = [queue.get("SqsManagedSseEnabled"), queue["MessageRetentionPeriod"]]
+    return equal(found, ["true", TWO_WEEKS])
+
+
+@step.check("the failure queue refuses plain HTTP")
+def failures_by_tls(ws: Workshop) -> Finding:
+    request = {"aws:SecureTransport": "false", "aws:SourceIp": "203.0.113.1", "aws:PrincipalArn": ws.identity}
+    policy = json.loads(ws.need("queue", "ecommerce-orders-stream-dlq").get("Policy") or '{"Statement": []}')
+    refused = refuses(policy, "sqs:SendMessage", request)
+    return holds(refused, "refused" if refused else "not refused", "an explicit Deny without TLS")
 
 
 if __name__ == "__main__":

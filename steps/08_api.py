@@ -12,9 +12,16 @@ What is configured becomes visible only with a **deployment** to a **stage**. A 
 API can be changed in peace. Ours carries a fingerprint of the files it was made from.
 """
 
+import contextlib
 import hashlib
+import json
+import uuid
+from collections.abc import Callable
 
-from workshop.step import Resource, Step, Workshop
+from workshop.checking import Finding, equal, holds
+from workshop.errors import GaveUp
+from workshop.step import PROBE, Resource, Step, Workshop
+from workshop.web import post
 
 step = Step(8, "api", "Create the API Gateway REST API", needs=(1, 3))
 
@@ -236,6 +243,129 @@ def stage(ws: Workshop, stage: Resource) -> None:
         ),
         read=throttle,
     )
+
+
+GOOD = {"productId": "workshop-check", "productName": "A check of the workshop, no order: & \"=%\\n\u00e9\U0001f9fd", "quantity": 1}
+BAD = {
+    "an order without a product": {"quantity": 1},
+    "an order of nothing": {"productId": "x", "quantity": 0},
+    "half an order": {"productId": "x", "quantity": 1.5},
+    "a quantity in quotes": {"productId": "x", "quantity": "2"},
+    "an unknown field": {"productId": "x", "quantity": 1, "price": 0},
+    "no object": None,
+}
+
+
+def integration_of(ws: Workshop) -> dict:
+    """How POST /orders reaches the queue."""
+    api = ws.need("rest-api", "ecommerce-orders-api")
+    resource = find_orders_resource(ws, api, "/orders") or {}
+    return resource.get("resourceMethods", {}).get("POST", {}).get("methodIntegration", {})
+
+
+@step.check("the API is regional, and ours")
+def regional(ws: Workshop) -> Finding:
+    return equal(ws.need("rest-api", "ecommerce-orders-api")["endpointConfiguration"]["types"], ["REGIONAL"])
+
+
+@step.check("it checks orders against the schema of this repository")
+def modelled(ws: Workshop) -> Finding:
+    api = ws.need("rest-api", "ecommerce-orders-api")
+    models = ws.client("apigateway").get_models(restApiId=api["id"], limit=500)["items"]
+    found = next((one["schema"] for one in models if one["name"] == "Order"), "no model Order")
+    return equal(found, ws.source("src/api/order.schema.json"))
+
+
+@step.check("it puts orders into the queue, with its own role")
+def integrated(ws: Workshop) -> Finding:
+    found, queue = integration_of(ws), ws.name("ecommerce-orders-queue")
+    expected = [f":sqs:path/{ws.account}/{queue}", ws.arn("iam", f"role/{ws.name('APIGateway-SQS')}")]
+    return holds(
+        found.get("uri", "").endswith(expected[0]) and found.get("credentials") == expected[1],
+        [found.get("uri"), found.get("credentials")],
+        expected,
+    )
+
+
+@step.check("an order cannot add parameters to the call")
+def escaped(ws: Workshop) -> Finding:
+    template = integration_of(ws).get("requestTemplates", {}).get(JSON, "")
+    return holds("MessageBody=$util.urlEncode($input.body)" in template, template or "no template", "$util.urlEncode")
+
+
+@step.check("it lets nothing pass that has no template")
+def nothing_unseen(ws: Workshop) -> Finding:
+    return equal(integration_of(ws).get("passthroughBehavior"), "NEVER")
+
+
+@step.check("the stage shows what is configured")
+def current(ws: Workshop) -> Finding:
+    api = ws.need("rest-api", "ecommerce-orders-api")
+    stage = ws.client("apigateway").get_stage(restApiId=api["id"], stageName=ws.settings.environment)
+    deployment = ws.client("apigateway").get_deployment(restApiId=api["id"], deploymentId=stage["deploymentId"])
+    return equal(deployment.get("description"), fingerprint(ws))
+
+
+@step.check("the stage is throttled")
+def throttled(ws: Workshop) -> Finding:
+    api = ws.need("rest-api", "ecommerce-orders-api")
+    stage = ws.client("apigateway").get_stage(restApiId=api["id"], stageName=ws.settings.environment)
+    limits = stage.get("methodSettings", {}).get("*/*", {})
+    found = [limits.get("throttlingRateLimit", 10_000), limits.get("throttlingBurstLimit", 5_000)]
+    return holds(0 < found[0] <= 1_000 and 0 < found[1] <= 2_000, found, "at most 1,000 a second, 2,000 at once")
+
+
+def declare_bad_order(what: str, order: dict | None) -> None:
+    """A check that the API refuses something that is no order."""
+
+    @step.check(f"{what} is refused")
+    def refused(ws: Workshop) -> Finding:
+        status, _ = post(ws.api_url(), json.dumps(order).encode())
+        return equal(status, 400)
+
+
+for _what, _order in BAD.items():
+    declare_bad_order(_what, _order)
+
+
+@step.check("what is no JSON is refused")
+def no_json(ws: Workshop) -> Finding:
+    return equal(post(ws.api_url(), b"no JSON at all")[0], 400)
+
+
+@step.check("another content type is refused")
+def other_type(ws: Workshop) -> Finding:
+    return equal(post(ws.api_url(), json.dumps(GOOD).encode(), content_type="text/plain")[0], 415)
+
+
+@step.check("a good order is accepted")
+def accepted(ws: Workshop) -> Finding:
+    ws.listen_to_mail()
+    ws.scratch["probe"] = f"{PROBE}{uuid.uuid4().hex[:12]}"
+    status, answer = post(ws.api_url(), json.dumps({"orderId": ws.scratch["probe"], **GOOD}).encode())
+    return holds(status == 202 and "messageId" in answer, [status, answer], "202 and a messageId")
+
+
+@step.check("and is stored byte for byte", remedy="workshop trace")
+def stored(ws: Workshop) -> Finding:
+    probe = ws.scratch.get("probe", "")
+    found = wait_for(ws, lambda: probe and ws.find_order(probe))
+    return equal(found or "nothing", {"orderId": probe, **GOOD})
+
+
+@step.check("and is told of", remedy="workshop trace")
+def told(ws: Workshop) -> Finding:
+    probe = ws.scratch.get("probe", "")
+    found = wait_for(ws, lambda: probe and ws.find_in_log("POC-Lambda-2", probe))
+    return holds(found, "notified" if found else "nothing in the log of POC-Lambda-2", "notified")
+
+
+def wait_for(ws: Workshop, look: Callable[[], object]) -> object:
+    """Wait for a probe; not for long where earlier checks say already that it will not come."""
+    with contextlib.suppress(GaveUp):
+        seconds = 3 if ws.scratch.get("failed") else 20
+        return ws.patience.until(look, "the order of this check is on its way", seconds, quiet=True)
+    return None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ProfileNotFound
 
@@ -76,6 +77,12 @@ class Clients:
             client.meta.events.register("after-call", self._report)
             self._made[service] = client
         return self._made[service]
+
+    def unsigned(self, service: str) -> Any:
+        """A client without credentials, for the checks that anybody is refused. It waits for nothing."""
+        return self.session.client(
+            service, endpoint_url=self.endpoint, config=CONFIG.merge(Config(signature_version=UNSIGNED))
+        )
 
     def _remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         context["workshop_parameters"] = params

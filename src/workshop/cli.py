@@ -21,6 +21,7 @@ from workshop.commands import build, clean, local
 from workshop.commands import demo as demo_command
 from workshop.commands import inbox as inbox_command
 from workshop.commands import order as order_command
+from workshop.commands import verify as verify_command
 from workshop.console import Console
 from workshop.errors import UsageError, WorkshopError
 from workshop.opening import load_steps, open_workshop
@@ -153,6 +154,7 @@ def join_commands() -> None:
         command(app, step_command(step), name=step.command)
     command(app, up)
     command(app, build.status, json=True)
+    command(app, verify_command.verify, json=True, failure=verify_command.failed)
     command(app, order_command.order, json=True)
     command(app, inbox_command.inbox, json=True)
     command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)

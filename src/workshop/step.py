@@ -6,7 +6,6 @@ update. When `status` *looks*, `ensure` and `converge` only note what they would
 client refuses changes meanwhile. So what the workshop builds and what it reports as drift cannot part ways.
 """
 
-import json
 import runpy
 import sys
 import time
@@ -18,13 +17,16 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.aws import Clients
+from workshop.checking import Check, Finding
 from workshop.console import Console
 from workshop.embedded import Mailbox, invoke_url, is_embedded
 from workshop.errors import ForeignResource, NotBuilt, WorkshopError
 from workshop.kinds import KINDS, NOT_FOUND, Description, Kind, as_list
+from workshop.meaning import brief_pair, same
 from workshop.settings import REPOSITORY, Settings
 from workshop.state import State
 from workshop.waiting import Patience, answer_was_lost
+from workshop.web import json_object
 
 #: How the services say that there is already something of that name.
 ALREADY_THERE = {
@@ -36,6 +38,8 @@ ALREADY_THERE = {
     "QueueNameExists",
     "QueueAlreadyExists",
 }
+#: How the ids of orders begin that checks place; each is taken out of the table again.
+PROBE = "check-"
 #: Seconds within which something just made shows up when it is looked for.
 VISIBLE_WITHIN = 60.0
 
@@ -73,6 +77,8 @@ class Workshop:
     steps: list["Step"] = field(default_factory=list)
     mailbox: Mailbox | None = None
     looking: bool = False
+    #: What the checks of one verification share.
+    scratch: dict[str, Any] = field(default_factory=dict)
     #: What `need` found during the current step: API Gateway takes few calls a second.
     _needed: dict[tuple[str, str], Description] = field(default_factory=dict)
 
@@ -128,6 +134,27 @@ class Workshop:
         topic = self.find("topic", "ecommerce-orders-topic")
         if self.mailbox and topic:
             self.mailbox.listen(topic["Arn"])
+
+    def find_order(self, order_id: str) -> dict[str, Any] | None:
+        """An order's item, as plain values; None if it is not in the table."""
+        item = self.client("dynamodb").get_item(
+            TableName=self.name("ecommerce-orders"), Key={"orderId": {"S": order_id}}, ConsistentRead=True
+        ).get("Item")  # fmt: skip
+        return item and {field: int(v["N"]) if "N" in v else next(iter(v.values())) for field, v in item.items()}
+
+    def find_in_log(self, function: str, text: str, since: float = 0) -> list[dict[str, Any]]:
+        """The JSON lines of a function's log that contain a text, oldest first.
+
+        Args:
+            function: its name before the prefix.
+            text: taken as one term, so it may hold anything but quotes.
+            since: seconds since 1970.
+        """
+        pages = self.client("logs").get_paginator("filter_log_events").paginate(
+            logGroupName=self.name(f"/aws/lambda/{function}"), filterPattern=f'"{text}"', startTime=int(since * 1000)
+        )
+        lines = [json_object(event["message"]) for page in pages for event in page["events"]]
+        return sorted((line for line in lines if line), key=lambda line: line.get("time", 0))
 
     def source(self, path: str) -> str:
         """The text of a file of this repository, such as `src/api/order.schema.json`."""
@@ -187,7 +214,8 @@ class Difference:
     should: Any
 
     def __str__(self) -> str:
-        return f"{self.setting} is {_brief(self.is_)}, should be {_brief(self.should)}"
+        is_, should = brief_pair(self.is_, self.should)
+        return f"{self.setting} is {is_}, should be {should}"
 
 
 class Resource:
@@ -345,6 +373,7 @@ class Step:
     title: str
     needs: tuple[int, ...] = ()
     declarations: list[Declaration] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
     @property
     def command(self) -> str:
@@ -365,6 +394,22 @@ class Step:
         def declare(build: Callable[[Workshop, Resource], Any]) -> Callable[[Workshop, Resource], Any]:
             self.declarations.append(Declaration(kind, base, build, named or (lambda ws: ws.name(base))))
             return build
+
+        return declare
+
+    def check(
+        self, name: str, remedy: str | None = None
+    ) -> Callable[[Callable[[Workshop], Finding]], Callable[[Workshop], Finding]]:
+        """Declare a check; the decorated function says what it found.
+
+        Args:
+            name: what holds if it passes, as a sentence.
+            remedy: what to type if it does not; by default the step's own command, which puts things right.
+        """
+
+        def declare(run: Callable[[Workshop], Finding]) -> Callable[[Workshop], Finding]:
+            self.checks.append(Check(name, run, remedy))
+            return run
 
         return declare
 
@@ -435,29 +480,3 @@ class Step:
         """Run this step's file as its command: the same options, messages and exit codes."""
         sys.argv[:1] = ["workshop", self.command]
         runpy.run_module("workshop", run_name="__main__")
-
-
-def same(actual: Any, should: Any) -> bool:
-    """Whether two values mean the same to AWS: order in lists, and the spelling of JSON, do not count."""
-    return _meaning(actual) == _meaning(should)
-
-
-def _meaning(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        try:
-            return _meaning(json.loads(value))
-        except ValueError:
-            return value
-    if isinstance(value, dict):
-        return {key: _meaning(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        # IAM takes and returns a list of one as the one.
-        entries = [_meaning(entry) for entry in value]
-        return entries[0] if len(entries) == 1 else sorted(entries, key=lambda entry: json.dumps(entry, sort_keys=True))
-    return value
-
-
-def _brief(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    text = " ".join(text.split())
-    return text if len(text) <= 60 else f"{text[:57]}…"

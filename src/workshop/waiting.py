@@ -144,13 +144,14 @@ class Patience:
         """Wait out the refusals that this boto3 client gets."""
         client.meta.events.register("needs-retry", self._needs_retry)
 
-    def until(self, ready: Callable[[], Any], reason: str, deadline: float) -> Any:
+    def until(self, ready: Callable[[], Any], reason: str, deadline: float, quiet: bool = False) -> Any:
         """Ask again and again, first often and then every two seconds.
 
         Args:
             ready: asked for a true value.
             reason: what is waited for, said once.
             deadline: seconds.
+            quiet: say nothing, since a wait of this kind is nothing special.
 
         Returns:
             The first true value.
@@ -160,7 +161,7 @@ class Patience:
         """
         began, tries = self.clock(), 0
         while not (value := ready()):
-            self._pause(tries, began, reason, deadline, f"{reason}, for more than {deadline:.0f} seconds.")
+            self._pause(tries, began, reason, deadline, f"{reason}, for more than {deadline:.0f} seconds.", quiet)
             tries += 1
         return value
 
@@ -197,13 +198,15 @@ class Patience:
             found = None
         return found, f"{code} {message}"
 
-    def _pause(self, tries: int, began: float, reason: str, deadline: float, answer: str) -> None:
+    def _pause(
+        self, tries: int, began: float, reason: str, deadline: float, answer: str, quiet: bool = False
+    ) -> None:
         if self.clock() - began >= deadline:
             raise GaveUp(
                 f"Gave up after {deadline:.0f} seconds: {answer.rstrip('.')}.",
                 f"Usually {reason}; run the same command again, it goes on where it stopped.",
             )
-        if tries == 0:
+        if tries == 0 and not quiet:
             self.tell(f"waiting: {reason}")
         # Thirty trainees who began together should not come back together.
         self.sleep(min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE) * random.uniform(0.75, 1.0))

@@ -1,14 +1,13 @@
 """`workshop order`: place one order, the way every client does it: a POST to the API's URL."""
 
 import json
-import urllib.error
-import urllib.request
 from typing import Annotated, Any
 
 from typer import Option
 
 from workshop.errors import WorkshopError
 from workshop.step import Workshop
+from workshop.web import json_object, post
 
 
 def order(
@@ -48,33 +47,6 @@ def order(
     return placed
 
 
-def post(url: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    """Send a body to the API.
-
-    Returns:
-        The HTTP status, and the JSON object that came back (an empty one for anything else).
-
-    Raises:
-        WorkshopError: nobody answers at that URL.
-    """
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"}, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, _object(answer.read())
-    except urllib.error.HTTPError as refusal:
-        return refusal.code, _object(refusal.read())
-    except OSError as error:
-        raise WorkshopError(f"Nobody answers at {url}: {error}.", "Is the network there? Try again.") from None
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _own_id(text: str) -> str | None:
     """The order's id if the client chose it."""
-    return _object(text.encode()).get("orderId")
+    return json_object(text).get("orderId")

@@ -1,0 +1,117 @@
+"""Checks: what was expected, what was found, and what to type when the two differ.
+
+A check looks its resource up by name and tag. It reads no state file, so it also grades what CloudFormation, a
+script or a person's own hands built.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from workshop.errors import WorkshopError
+from workshop.meaning import brief, same
+
+if TYPE_CHECKING:
+    from workshop.step import Workshop
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, beside what it expected.
+
+    Attributes:
+        passed: whether that is good enough.
+        found, expected: for the person who reads.
+    """
+
+    passed: bool
+    found: Any
+    expected: Any
+
+    @property
+    def detail(self) -> str:
+        """One sentence for the report."""
+        if self.passed:
+            return brief(self.found)
+        return f"found {brief(self.found)}, expected {brief(self.expected)}"
+
+
+def equal(found: Any, expected: Any) -> Finding:
+    """Expect a value, by what it means to AWS: order in lists and the spelling of JSON do not count."""
+    return Finding(same(found, expected), found, expected)
+
+
+def at_least(found: Any, minimum: float, what: str = "") -> Finding:
+    """Expect a number, or a text that is one, that is not too small."""
+    number = float(found) if found is not None else float("-inf")
+    return Finding(number >= minimum, f"{found}{what}", f"at least {minimum:g}{what}")
+
+
+def holds(passed: bool, found: Any, expected: Any) -> Finding:
+    """Expect a condition; `found` and `expected` say it in words."""
+    return Finding(bool(passed), found, expected)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a step.
+
+    Attributes:
+        name: what holds if it passes, as a sentence.
+        run: looks, and says what it found.
+        remedy: what to type if it does not hold, where that is not the step's own command.
+    """
+
+    name: str
+    run: Callable[["Workshop"], Finding]
+    remedy: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A check that was run."""
+
+    step: int
+    name: str
+    passed: bool
+    detail: str
+    remedy: str
+
+
+def run_check(ws: "Workshop", step_number: int, step_command: str, check: Check) -> Verdict:
+    """Run a check. What is missing, or what AWS refuses to say, fails it."""
+    remedy = check.remedy or f"workshop {step_command}"
+    try:
+        finding = check.run(ws)
+        passed, detail = finding.passed, finding.detail
+    except WorkshopError as error:
+        passed, detail = False, error.problem
+    except (ClientError, BotoCoreError) as error:
+        passed, detail = False, str(error)
+    return Verdict(step_number, check.name, passed, detail, "" if passed else remedy + ws.settings.options)
+
+
+def simulate(ws: "Workshop", role_arn: str, rights: list[tuple[str, str]]) -> dict[tuple[str, str], bool]:
+    """Ask IAM what a role may do, without doing it.
+
+    Args:
+        ws: the context.
+        role_arn: whose rights.
+        rights: pairs of action and resource ARN.
+
+    Returns:
+        Whether each is allowed, by the role's own policies:
+        https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+    """
+    by_resource: dict[str, list[str]] = {}
+    for action, resource in rights:
+        by_resource.setdefault(resource, []).append(action)
+    allowed: dict[tuple[str, str], bool] = {}
+    simulator = ws.client("iam").get_paginator("simulate_principal_policy")
+    for resource, actions in by_resource.items():
+        for page in simulator.paginate(PolicySourceArn=role_arn, ActionNames=actions, ResourceArns=[resource]):
+            for result in page["EvaluationResults"]:
+                allowed[result["EvalActionName"], resource] = result["EvalDecision"] == "allowed"
+    return allowed

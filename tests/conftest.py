@@ -1,0 +1,128 @@
+"""What all tests share: one embedded AWS for each worker, and a participant of its own for each test.
+
+Nothing here imitates AWS. A participant is a prefix, so tests see nothing of each other although they share one
+embedded AWS; tests that stop or kill it have one of their own (`own_state_dir`).
+"""
+
+import os
+import signal
+import uuid
+
+import pytest
+
+from support import Ran, build, run, teardown
+from workshop.console import Console
+from workshop.embedded import Embedded
+from workshop.opening import open_workshop
+from workshop.settings import Settings
+
+#: Seconds that one test may take, whatever hangs.
+LONGEST_TEST = 100
+
+# Nothing of the machine's own AWS configuration may have a say, nor a proxy between us and the loopback interface.
+for _name in list(os.environ):
+    if _name.startswith(("AWS_", "WORKSHOP_")) or _name.lower().endswith("_proxy"):
+        del os.environ[_name]
+os.environ |= {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "NO_COLOR": "1",
+    # Wide enough that no text is wrapped.
+    "COLUMNS": "200",
+}
+
+
+@pytest.fixture(autouse=True)
+def _bounded():
+    """End a test that hangs."""
+
+    def too_long(*_):
+        pytest.fail(f"took longer than {LONGEST_TEST} seconds")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LONGEST_TEST)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def state_dir(tmp_path_factory):
+    """The state folder, and with it the embedded AWS, of this worker."""
+    folder = tmp_path_factory.mktemp("shared")
+    try:
+        Embedded(folder).start()
+        yield folder
+    finally:
+        Embedded(folder).stop()
+
+
+@pytest.fixture
+def own_state_dir(tmp_path):
+    """A state folder that does not exist yet, for a test with an embedded AWS of its own."""
+    folder = tmp_path / "state"
+    try:
+        yield folder
+    finally:
+        Embedded(folder).stop()
+
+
+def new_prefix() -> str:
+    """A prefix that nobody has."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def prefix():
+    """The participant of this test."""
+    return new_prefix()
+
+
+@pytest.fixture(scope="session")
+def open_ws(state_dir):
+    """Open the workshop of a participant on the shared embedded AWS: `open_ws(prefix)`."""
+
+    def opened(prefix, **settings):
+        return open_workshop(Settings(prefix=prefix, yes=True, **{"state_dir": state_dir} | settings), Console())
+
+    return opened
+
+
+@pytest.fixture
+def ws(open_ws, prefix):
+    """The context of this test's participant, for whom nothing is built yet."""
+    opened = open_ws(prefix)
+    yield opened
+    # Its pollers would slow down the tests that follow.
+    teardown().delete_ours(opened)
+
+
+@pytest.fixture(scope="module")
+def built(open_ws):
+    """A participant for whom everything is built, shared by a file of tests."""
+    opened = open_ws(new_prefix())
+    build(opened)
+    yield opened
+    teardown().delete_ours(opened)
+
+
+@pytest.fixture
+def cli(state_dir, prefix):
+    """Run `workshop` for this test's participant: `cli("status", "--json")`."""
+
+    def typed(*arguments: str, **more) -> Ran:
+        env = {"WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": prefix} | more.pop("env", {})
+        return run("workshop", *arguments, env=env, **more)
+
+    return typed
+
+
+@pytest.fixture
+def own_cli(own_state_dir):
+    """Run `workshop` on an embedded AWS of this test's own."""
+
+    def typed(*arguments: str, **more) -> Ran:
+        return run("workshop", *arguments, env={"WORKSHOP_STATE_DIR": str(own_state_dir)} | more.pop("env", {}), **more)
+
+    return typed

@@ -1,0 +1,253 @@
+"""What the tests need beside fixtures: the command line, an independent look at the AWS, and waiting."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workshop.opening import load
+
+ROOT = Path(__file__).parents[1]
+#: Where `workshop` and `aws` of the virtual environment are.
+BIN = Path(sys.executable).parent
+#: The order of the specification's curl call.
+SPEC_ORDER = {
+    "productId": "12345",
+    "productName": "Eco-Friendly Cleaner",
+    "quantity": 2,
+    "customerEmail": "customer@example.com",
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines on standard error that say why the command failed."""
+        return [line for line in self.err.splitlines() if line.startswith("Error: ")]
+
+
+def run(*command: str, env: dict[str, str] | None = None, timeout: float = 60, **more: Any) -> Ran:
+    """Run a program of the virtual environment as a person would, without a terminal.
+
+    Args:
+        command: the program (`workshop`, `aws`, a `.py` file) and its arguments.
+        env: variables beside those of the test.
+        timeout: seconds.
+        more: for `subprocess.run`.
+    """
+    program, *arguments = command
+    start = [sys.executable, program] if program.endswith(".py") else [str(BIN / program)]
+    more = {"stdin": subprocess.DEVNULL, "cwd": ROOT} | more
+    done = subprocess.run(
+        [*start, *arguments],
+        env=os.environ | (env or {}),
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+        **more,
+    )
+    ran = Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    # Whatever happens, nobody wants to see this.
+    assert "Traceback" not in ran.err, ran.err
+    return ran
+
+
+def eventually(ask: Callable[[], Any], seconds: float = 15) -> Any:
+    """Ask until the answer is true, and return it; the last answer when the time is over."""
+    end = time.monotonic() + seconds
+    while not (answer := ask()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return answer
+
+
+def build(ws, upto: int = 8) -> None:
+    """Run the steps up to a number."""
+    for step in ws.steps[:upto]:
+        step.run(ws)
+
+
+def teardown():
+    """The last lesson, as a module."""
+    return load("cleanup/teardown.py")
+
+
+def looked_at(ws) -> list:
+    """All resources of all steps, as `status` sees them."""
+    return [resource for step in ws.steps for resource in step.examine(ws)]
+
+
+def not_present(ws) -> dict[tuple[str, str], list[str]]:
+    """What `status` finds wrong: `{(kind, name): settings}`."""
+    return {(r.kind, r.name): [d.setting for d in r.differences] for r in looked_at(ws) if r.result != "present"}
+
+
+def post(url: str, body: bytes | str, content_type: str | None = "application/json") -> tuple[int, dict]:
+    """Send a body to the API, without anything of the product between."""
+    data = body.encode() if isinstance(body, str) else body
+    # urllib sends a content type of its own where there is none, so an empty one stands for none.
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": content_type or ""}, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, {}
+
+
+def rows(ws) -> list[dict[str, Any]]:
+    """Everything in the orders table, in DynamoDB's own form."""
+    return ws.client("dynamodb").scan(TableName=ws.name("ecommerce-orders"), ConsistentRead=True)["Items"]
+
+
+def row(ws, order_id: str) -> dict[str, Any]:
+    """The row of one order, in DynamoDB's own form; waits for it."""
+    table, key = ws.name("ecommerce-orders"), {"orderId": {"S": order_id}}
+    return eventually(lambda: ws.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item"))
+
+
+def item(order: dict[str, Any]) -> dict[str, Any]:
+    """An order as DynamoDB has to hold it."""
+    return {key: {"N": str(value)} if key == "quantity" else {"S": value} for key, value in order.items()}
+
+
+def messages(ws, base: str = "ecommerce-orders-queue") -> int:
+    """How many messages a queue holds, waiting or in flight."""
+    sqs = ws.client("sqs")
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url = sqs.get_queue_url(QueueName=ws.name(base))["QueueUrl"]
+    return sum(int(n) for n in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())
+
+
+def mails(ws) -> list[dict[str, Any]]:
+    """The notifications of the topic."""
+    return ws.mailbox.read(ws.arn("sns", ws.name("ecommerce-orders-topic")))
+
+
+def listings(ws) -> dict[str, list[dict[str, Any]]]:
+    """Everything that stands in the region, by service: asked for without the product's own searching."""
+    client = ws.client
+    return {
+        "role": client("iam").list_roles(MaxItems=1000)["Roles"],
+        "policy": client("iam").list_policies(Scope="Local", MaxItems=1000)["Policies"],
+        "table": [{"name": name} for name in client("dynamodb").list_tables()["TableNames"]],
+        "queue": [{"name": url} for url in client("sqs").list_queues(MaxResults=1000).get("QueueUrls", [])],
+        "function": client("lambda").list_functions()["Functions"],
+        "mapping": client("lambda").list_event_source_mappings()["EventSourceMappings"],
+        "topic": client("sns").list_topics()["Topics"],
+        "subscription": client("sns").list_subscriptions()["Subscriptions"],
+        "rest-api": client("apigateway").get_rest_apis(limit=500)["items"],
+        "log-group": client("logs").describe_log_groups()["logGroups"],
+    }
+
+
+def census(ws) -> list[tuple[str, str]]:
+    """Everything that mentions this participant's prefix: `[(kind, its description)]`."""
+    return [
+        (kind, str(one)) for kind, all_of_it in listings(ws).items() for one in all_of_it if ws.settings.prefix in str(one)
+    ]
+
+
+#: What changes by itself, or with every change, and says nothing of a setting.
+VOLATILE = {
+    "ResponseMetadata", "LastModified", "RevisionId", "LastModifiedTimestamp", "LastModifiedDate", "DefaultVersionId",
+    "UpdateDate", "CreateDate", "VersionId", "deploymentId", "lastUpdatedDate", "createdDate", "LastUpdateStatus",
+    "State", "StateTransitionReason", "LastProcessingResult", "Location", "ItemCount", "TableSizeBytes",
+    "storedBytes", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed", "PolicyVersionList", "LastUsed", "RoleLastUsed",
+}  # fmt: skip
+
+
+def settled(value: Any) -> Any:
+    """A description without what changes by itself, and with JSON texts read."""
+    if isinstance(value, dict):
+        return {key: settled(entry) for key, entry in value.items() if key not in VOLATILE}
+    if isinstance(value, list):
+        return [settled(entry) for entry in value]
+    if isinstance(value, str) and value[:1] == "{":
+        try:
+            return settled(json.loads(value))
+        except ValueError:
+            return value
+    return value
+
+
+def snapshot(ws) -> dict[str, Any]:
+    """Every setting of everything of this participant, read with plain calls."""
+    client, mine = ws.client, [one for one in listings(ws).items()]
+    found: dict[str, Any] = {}
+    for kind, all_of_it in mine:
+        for one in all_of_it:
+            if ws.settings.prefix in str(one):
+                name, description = describe(client, kind, one)
+                found[f"{kind} {name}"] = settled(description)
+    return found
+
+
+def describe(client: Callable[[str], Any], kind: str, one: dict[str, Any]) -> tuple[str, Any]:
+    """All that a service says of one thing in its list: its name, and the description."""
+    iam, apigateway = client("iam"), client("apigateway")
+    match kind:
+        case "role":
+            name = one["RoleName"]
+            return name, [
+                iam.get_role(RoleName=name),
+                sorted(p["PolicyArn"] for p in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]),
+                iam.list_role_policies(RoleName=name)["PolicyNames"],
+            ]
+        case "policy":
+            policy = iam.get_policy(PolicyArn=one["Arn"])["Policy"]
+            return policy["PolicyName"], [
+                policy,
+                iam.get_policy_version(PolicyArn=one["Arn"], VersionId=policy["DefaultVersionId"]),
+            ]
+        case "table":
+            table = client("dynamodb").describe_table(TableName=one["name"])["Table"]
+            return one["name"], [table, client("dynamodb").list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]]
+        case "queue":
+            sqs, url = client("sqs"), one["name"]
+            attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            return url.split("/")[-1], [attributes, sqs.list_queue_tags(QueueUrl=url).get("Tags")]
+        case "function":
+            return one["FunctionName"], client("lambda").get_function(FunctionName=one["FunctionName"])
+        case "mapping":
+            enabled = one["State"] in ("Enabled", "Enabling", "Creating", "Updating")
+            return one["FunctionArn"] + one["EventSourceArn"], [one, enabled]
+        case "topic":
+            return one["TopicArn"], [
+                client("sns").get_topic_attributes(TopicArn=one["TopicArn"])["Attributes"],
+                client("sns").list_tags_for_resource(ResourceArn=one["TopicArn"])["Tags"],
+            ]
+        case "subscription":
+            return one["SubscriptionArn"], one
+        case "rest-api":
+            api = {"restApiId": one["id"]}
+            resources = apigateway.get_resources(**api, embed=["methods"], limit=500)["items"]
+            return one["name"], [
+                one,
+                apigateway.get_models(**api, limit=500)["items"],
+                apigateway.get_request_validators(**api, limit=500)["items"],
+                sorted(resources, key=lambda resource: resource["path"]),
+                apigateway.get_stages(**api)["item"],
+            ]
+        case "log-group":
+            arn = one["arn"].removesuffix(":*")
+            return one["logGroupName"], [one, client("logs").list_tags_for_resource(resourceArn=arn)["tags"]]
+    raise AssertionError(kind)
