@@ -136,6 +136,7 @@ def delete_revived_log_groups(ws: Workshop, began: float) -> None:
     """Delete log groups that a function's last line made anew meanwhile; those carry no tags.
 
     Args:
+        ws: the context.
         began: when the deletion began, in seconds since 1970. An untagged group from before is not ours.
     """
     for step in ws.steps:

@@ -167,7 +167,8 @@ def target(ws: Workshop, place: tuple | None) -> str:
         return "*"
     service, before, resource, after = place
     # Any stream will do: a right on all streams of the table must hold for each.
-    return ws.arn(service, f"{before}{ws.name(resource)}{after.replace('/stream/*', '/stream/2026-01-01T00:00:00.000')}")
+    any_stream = after.replace("/stream/*", "/stream/2026-01-01T00:00:00.000")
+    return ws.arn(service, f"{before}{ws.name(resource)}{any_stream}")
 
 
 def declare_checks(role: str, service: str, policies: dict) -> None:

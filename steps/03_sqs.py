@@ -124,7 +124,7 @@ def nobody_else_sends(ws: Workshop) -> Finding:
     return holds(refused, "refused" if refused else "not refused", "an explicit Deny")
 
 
-@step.check("a sender without credentials is refused")
+@step.check("a sender without credentials is refused", sends=True)
 def anonymous_refused(ws: Workshop) -> Finding:
     url = ws.need("queue", "ecommerce-orders-queue")["QueueUrl"]
     try:

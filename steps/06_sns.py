@@ -80,7 +80,7 @@ def nobody_else_publishes(ws: Workshop) -> Finding:
     return holds(refused, "refused" if refused else "not refused", "an explicit Deny")
 
 
-@step.check("a publisher without credentials is refused")
+@step.check("a publisher without credentials is refused", sends=True)
 def anonymous_refused(ws: Workshop) -> Finding:
     topic = ws.need("topic", "ecommerce-orders-topic")["Arn"]
     try:

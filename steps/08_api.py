@@ -245,7 +245,11 @@ def stage(ws: Workshop, stage: Resource) -> None:
     )
 
 
-GOOD = {"productId": "workshop-check", "productName": "A check of the workshop, no order: & \"=%\\n\u00e9\U0001f9fd", "quantity": 1}
+GOOD = {
+    "productId": "workshop-check",
+    "productName": 'A check of the workshop, no order: &Action=x "=%\\n\u00e9\U0001f9fd',
+    "quantity": 1,
+}
 BAD = {
     "an order without a product": {"quantity": 1},
     "an order of nothing": {"productId": "x", "quantity": 0},
@@ -318,7 +322,7 @@ def throttled(ws: Workshop) -> Finding:
 def declare_bad_order(what: str, order: dict | None) -> None:
     """A check that the API refuses something that is no order."""
 
-    @step.check(f"{what} is refused")
+    @step.check(f"{what} is refused", sends=True)
     def refused(ws: Workshop) -> Finding:
         status, _ = post(ws.api_url(), json.dumps(order).encode())
         return equal(status, 400)
@@ -328,17 +332,17 @@ for _what, _order in BAD.items():
     declare_bad_order(_what, _order)
 
 
-@step.check("what is no JSON is refused")
+@step.check("what is no JSON is refused", sends=True)
 def no_json(ws: Workshop) -> Finding:
     return equal(post(ws.api_url(), b"no JSON at all")[0], 400)
 
 
-@step.check("another content type is refused")
+@step.check("another content type is refused", sends=True)
 def other_type(ws: Workshop) -> Finding:
     return equal(post(ws.api_url(), json.dumps(GOOD).encode(), content_type="text/plain")[0], 415)
 
 
-@step.check("a good order is accepted")
+@step.check("a good order is accepted", sends=True)
 def accepted(ws: Workshop) -> Finding:
     ws.listen_to_mail()
     ws.scratch["probe"] = f"{PROBE}{uuid.uuid4().hex[:12]}"
@@ -346,14 +350,14 @@ def accepted(ws: Workshop) -> Finding:
     return holds(status == 202 and "messageId" in answer, [status, answer], "202 and a messageId")
 
 
-@step.check("and is stored byte for byte", remedy="workshop trace")
+@step.check("and is stored byte for byte", remedy="workshop order --trace", sends=True)
 def stored(ws: Workshop) -> Finding:
     probe = ws.scratch.get("probe", "")
     found = wait_for(ws, lambda: probe and ws.find_order(probe))
     return equal(found or "nothing", {"orderId": probe, **GOOD})
 
 
-@step.check("and is told of", remedy="workshop trace")
+@step.check("and is told of", remedy="workshop order --trace", sends=True)
 def told(ws: Workshop) -> Finding:
     probe = ws.scratch.get("probe", "")
     found = wait_for(ws, lambda: probe and ws.find_in_log("POC-Lambda-2", probe))

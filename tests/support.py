@@ -158,10 +158,18 @@ def listings(ws) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def census(ws) -> list[tuple[str, str]]:
-    """Everything that mentions this participant's prefix: `[(kind, its description)]`."""
+def census(ws, whole: bool = False) -> list[tuple[str, Any]]:
+    """Everything that mentions this participant's prefix: `[(kind, its description)]`.
+
+    Args:
+        ws: the context.
+        whole: give the descriptions as they are, not as text.
+    """
     return [
-        (kind, str(one)) for kind, all_of_it in listings(ws).items() for one in all_of_it if ws.settings.prefix in str(one)
+        (kind, one if whole else str(one))
+        for kind, all_of_it in listings(ws).items()
+        for one in all_of_it
+        if ws.settings.prefix in str(one)
     ]
 
 
@@ -169,7 +177,7 @@ def census(ws) -> list[tuple[str, str]]:
 VOLATILE = {
     "ResponseMetadata", "LastModified", "RevisionId", "LastModifiedTimestamp", "LastModifiedDate", "DefaultVersionId",
     "UpdateDate", "CreateDate", "VersionId", "deploymentId", "lastUpdatedDate", "createdDate", "LastUpdateStatus",
-    "State", "StateTransitionReason", "LastProcessingResult", "Location", "ItemCount", "TableSizeBytes",
+    "State", "StateTransitionReason", "StateReason", "StateReasonCode", "LastProcessingResult", "Location", "ItemCount", "TableSizeBytes",
     "storedBytes", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed", "PolicyVersionList", "LastUsed", "RoleLastUsed",
 }  # fmt: skip
@@ -191,13 +199,10 @@ def settled(value: Any) -> Any:
 
 def snapshot(ws) -> dict[str, Any]:
     """Every setting of everything of this participant, read with plain calls."""
-    client, mine = ws.client, [one for one in listings(ws).items()]
     found: dict[str, Any] = {}
-    for kind, all_of_it in mine:
-        for one in all_of_it:
-            if ws.settings.prefix in str(one):
-                name, description = describe(client, kind, one)
-                found[f"{kind} {name}"] = settled(description)
+    for kind, one in census(ws, whole=True):
+        name, description = describe(ws.client, kind, one)
+        found[f"{kind} {name}"] = settled(description)
     return found
 
 

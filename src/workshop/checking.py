@@ -62,11 +62,13 @@ class Check:
         name: what holds if it passes, as a sentence.
         run: looks, and says what it found.
         remedy: what to type if it does not hold, where that is not the step's own command.
+        sends: it places orders or messages, so it is of no use to who only wants to look.
     """
 
     name: str
     run: Callable[["Workshop"], Finding]
     remedy: str | None = None
+    sends: bool = False
 
 
 @dataclass(frozen=True)

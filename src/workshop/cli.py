@@ -21,12 +21,14 @@ from workshop.commands import build, clean, local
 from workshop.commands import demo as demo_command
 from workshop.commands import inbox as inbox_command
 from workshop.commands import order as order_command
+from workshop.commands import trace as trace_command
 from workshop.commands import verify as verify_command
 from workshop.console import Console
 from workshop.errors import UsageError, WorkshopError
 from workshop.opening import load_steps, open_workshop
 from workshop.settings import DEFAULT_REGION, Settings
 from workshop.step import Step, Workshop
+from workshop.tracing import way_ended
 
 COMMON = {
     "target": Annotated[str, typer.Option(envvar="WORKSHOP_TARGET", help="local (the embedded AWS) or aws.")],
@@ -155,7 +157,8 @@ def join_commands() -> None:
     command(app, up)
     command(app, build.status, json=True)
     command(app, verify_command.verify, json=True, failure=verify_command.failed)
-    command(app, order_command.order, json=True)
+    command(app, order_command.order, json=True, failure=way_ended)
+    command(app, trace_command.trace, json=True, failure=way_ended)
     command(app, inbox_command.inbox, json=True)
     command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)
     command(app, demo_command.demo)

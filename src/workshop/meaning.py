@@ -8,7 +8,7 @@ LINE = 100
 
 def same(actual: Any, should: Any) -> bool:
     """Whether two values mean the same to AWS: order in lists, and the spelling of JSON, do not count."""
-    return meaning(actual) == meaning(should)
+    return bool(meaning(actual) == meaning(should))
 
 
 def meaning(value: Any) -> Any:

@@ -8,8 +8,7 @@ client refuses changes meanwhile. So what the workshop builds and what it report
 
 import runpy
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,8 +19,8 @@ from workshop.aws import Clients
 from workshop.checking import Check, Finding
 from workshop.console import Console
 from workshop.embedded import Mailbox, invoke_url, is_embedded
-from workshop.errors import ForeignResource, NotBuilt, WorkshopError
-from workshop.kinds import KINDS, NOT_FOUND, Description, Kind, as_list
+from workshop.errors import ForeignResource, NotBuilt
+from workshop.kinds import KINDS, Description, Kind, as_list
 from workshop.meaning import brief_pair, same
 from workshop.settings import REPOSITORY, Settings
 from workshop.state import State
@@ -150,6 +149,8 @@ class Workshop:
             text: taken as one term, so it may hold anything but quotes.
             since: seconds since 1970.
         """
+        if KINDS["log-group"].find(self, self.name(f"/aws/lambda/{function}")) is None:
+            return []
         pages = self.client("logs").get_paginator("filter_log_events").paginate(
             logGroupName=self.name(f"/aws/lambda/{function}"), filterPattern=f'"{text}"', startTime=int(since * 1000)
         )
@@ -338,12 +339,13 @@ class Resource:
             )
 
     def _converge_tags(self, kind: Kind) -> None:
-        if kind.tags is None or kind.tag is None:
+        read, write = kind.tags, kind.tag
+        if read is None or write is None:
             return
         self.converge(
             {f"tag {key}": value for key, value in self.ws.tags.items()},
-            read=lambda: {f"tag {k}": v for k, v in kind.tags(self.ws, self.found).items()},
-            update=lambda _: kind.tag(self.ws, self.found, self.ws.tags),
+            read=lambda: {f"tag {key}": value for key, value in read(self.ws, self.found).items()},
+            update=lambda _: write(self.ws, self.found, self.ws.tags),
         )
 
 
@@ -398,17 +400,18 @@ class Step:
         return declare
 
     def check(
-        self, name: str, remedy: str | None = None
+        self, name: str, remedy: str | None = None, sends: bool = False
     ) -> Callable[[Callable[[Workshop], Finding]], Callable[[Workshop], Finding]]:
         """Declare a check; the decorated function says what it found.
 
         Args:
             name: what holds if it passes, as a sentence.
             remedy: what to type if it does not; by default the step's own command, which puts things right.
+            sends: it places orders or messages.
         """
 
         def declare(run: Callable[[Workshop], Finding]) -> Callable[[Workshop], Finding]:
-            self.checks.append(Check(name, run, remedy))
+            self.checks.append(Check(name, run, remedy, sends))
             return run
 
         return declare

@@ -114,7 +114,7 @@ NO_CONNECTION = Refusal("*", ".*", "", "", "AWS cannot be reached", 10)
 def answer_was_lost(error: Exception) -> bool:
     """Whether a call may have been carried out although it failed: its connection broke, or AWS had a fault."""
     if isinstance(error, ClientError):
-        return error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+        return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) >= 500
     return isinstance(error, HTTPClientError)
 
 
@@ -167,7 +167,7 @@ class Patience:
 
     def _needs_retry(self, response: Any, operation: Any, caught_exception: Any, request_dict: dict[str, Any],
                      **_: Any) -> float | None:  # fmt: skip
-        """botocore asks this after every answer; 0 means "again, at once", None "that is the answer"."""
+        """Botocore asks this after every answer; 0 means "again, at once", None "that is the answer"."""
         service = operation.service_model.service_name
         refusal, answer = self._recognise(service, operation.name, response, caught_exception)
         if refusal is None:

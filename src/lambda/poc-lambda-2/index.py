@@ -13,6 +13,7 @@ import time
 import boto3
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 # Made once for each execution environment, while it starts: a warm call finds the connection open.
 sns = boto3.client(
@@ -34,15 +35,20 @@ def handler(event, context):
         context: not used.
 
     Raises:
-        ClientError: SNS refuses. The batch comes again.
+        ClientError, BotoCoreError: SNS refuses, or is out of reach. The batch comes again.
     """
+    began = now()
     records = [record for record in event["Records"] if record["eventName"] == "INSERT"]
     for group in split(records):
         orders = [read(record) for record in group]
-        answer = sns.publish(TopicArn=os.environ["TOPIC_ARN"], Subject=subject(orders), Message=body(orders))
-        for record, order in zip(group, orders, strict=True):
-            log("INFO", "notified", orderId=order["orderId"], notificationId=answer["MessageId"],
-                storedTime=created(record))  # fmt: skip
+        ids = [order["orderId"] for order in orders]
+        try:
+            answer = sns.publish(TopicArn=os.environ["TOPIC_ARN"], Subject=subject(orders), Message=body(orders))
+        except (ClientError, BotoCoreError) as error:
+            log("ERROR", "not notified", orderIds=ids, reason=str(error), receivedTime=began)
+            raise
+        stored = [created(record) for record in group]
+        log("INFO", "notified", orderIds=ids, storedTimes=stored, receivedTime=began, snsMessageId=answer["MessageId"])
 
 
 def split(records):
@@ -107,6 +113,11 @@ def created(record):
     return round(float(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000)
 
 
+def now():
+    """The time in milliseconds since 1970."""
+    return round(time.time() * 1000)
+
+
 def log(level, event, **facts):
     """Print one line of JSON; whatever is printed goes to CloudWatch Logs. Ids and times, never customer data."""
-    print(json.dumps({"level": level, "event": event, **facts, "time": round(time.time() * 1000)}))
+    print(json.dumps({"level": level, "event": event, **facts, "time": now()}))

@@ -37,7 +37,7 @@ def status(ws: Workshop) -> dict[str, Any]:
 
     Example: workshop status --json
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for step in ws.steps:
         with ws.console.working(f"looking at step {step.number}"):
             resources = step.examine(ws)

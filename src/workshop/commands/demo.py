@@ -8,11 +8,13 @@ from workshop.commands.build import run_steps
 from workshop.commands.clean import cleanup, remaining_is_failure
 from workshop.commands.inbox import inbox
 from workshop.commands.order import order
+from workshop.commands.verify import failed, verify
 from workshop.console import Console
 from workshop.embedded import Embedded
 from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
 from workshop.settings import Settings
+from workshop.tracing import way_ended
 
 
 def demo(settings: Settings, console: Console) -> None:
@@ -38,26 +40,22 @@ def _tour(settings: Settings, console: Console) -> None:
     console.say("\nBuild", "bold underline")
     run_steps(ws, ws.steps, "demo")
 
-    console.say("\nPlace an order", "bold underline")
-    placed = order(ws)
-    row = _stored(ws, placed["orderId"])
-    console.say(f"In the table: {row}")
+    console.say("\nVerify", "bold underline")
+    _demand(failed(verify(ws)))
+
+    console.say("\nPlace an order, and follow it", "bold underline")
+    placed = order(ws, trace=True, wait=30)
+    _demand(way_ended(placed))
+    console.say(f"In the table: {ws.find_order(placed['orderId'])}")
 
     console.say("\nRead the mail", "bold underline")
-    if not inbox(ws, wait=30):
-        raise WorkshopError("No e-mail came within 30 seconds.", "See: workshop verify")
+    inbox(ws)
 
     console.say("\nClean up", "bold underline")
-    problem = remaining_is_failure(cleanup(ws))
+    _demand(remaining_is_failure(cleanup(ws)))
+
+
+def _demand(problem: WorkshopError | None) -> None:
+    """Stop the tour at the first thing that does not hold."""
     if problem:
         raise problem
-
-
-def _stored(ws, order_id: str) -> dict:  # type: ignore[no-untyped-def]
-    table, key = ws.name("ecommerce-orders"), {"orderId": {"S": order_id}}
-    item = ws.patience.until(
-        lambda: ws.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item"),
-        f"order {order_id} is on its way to the table",
-        30,
-    )
-    return {field: next(iter(value.values())) for field, value in item.items()}

@@ -1,15 +1,12 @@
 """`workshop inbox`: the e-mails that SNS delivered. Local only: on AWS they are in people's mailboxes."""
 
-import re
 from typing import Annotated, Any
 
 from typer import Option
 
 from workshop.errors import NotBuilt, WorkshopError
+from workshop.mail import read_mail
 from workshop.step import Workshop
-
-#: How POC-Lambda-2 begins the paragraph of an order.
-ORDER_LINE = re.compile(r"^Order (\S+)$", re.MULTILINE)
 
 
 def inbox(
@@ -26,7 +23,7 @@ def inbox(
         raise NotBuilt("There is no topic that could send e-mail.", f"Run: workshop up{ws.settings.options}")
     ws.listen_to_mail()
     began = ws.patience.clock()
-    while not (mails := read(ws)) and ws.patience.clock() - began < wait:
+    while not (mails := read_mail(ws)) and ws.patience.clock() - began < wait:
         ws.patience.sleep(0.1)
     for mail in mails:
         ws.console.say(f"To:      {mail['to']}", "bold")
@@ -36,20 +33,3 @@ def inbox(
     if not mails:
         ws.console.say(f"No e-mail yet. Place an order: workshop order{ws.settings.options}")
     return mails
-
-
-def read(ws: Workshop) -> list[dict[str, Any]]:
-    """The e-mails so far, oldest first: `[{"to", "subject", "body", "orderIds", "at"}]`, one for each reader."""
-    topic = ws.arn("sns", ws.name("ecommerce-orders-topic"))
-    readers = [one["Endpoint"] for one in ws.find_all("subscription", "ecommerce-orders-topic")]
-    return [
-        {
-            "to": reader,
-            "subject": notification.get("Subject", ""),
-            "body": notification["Message"],
-            "orderIds": ORDER_LINE.findall(notification["Message"]),
-            "at": notification["Timestamp"],
-        }
-        for notification in ws.mailbox.read(topic)
-        for reader in readers
-    ]

@@ -7,6 +7,7 @@ from typer import Option
 
 from workshop.errors import WorkshopError
 from workshop.step import Workshop
+from workshop.tracing import follow
 from workshop.web import json_object, post
 
 
@@ -18,10 +19,12 @@ def order(
     customer_email: Annotated[str | None, Option(help="Who orders.")] = "customer@example.com",
     order_id: Annotated[str | None, Option(help="Your own id, which makes a repeated order harmless.")] = None,
     body: Annotated[str | None, Option(help="Send this text instead, whatever it is.")] = None,
+    trace: Annotated[bool, Option("--trace", help="Follow the order hop by hop.")] = False,
+    wait: Annotated[float, Option(min=0, max=600, help="With --trace: seconds to wait for the next hop.")] = 10,
 ) -> dict[str, Any]:
     """Place one order through the API.
 
-    Example: workshop order --product-id 777 --quantity 3
+    Example: workshop order --product-id 777 --quantity 3 --trace
     """
     fields = {
         "orderId": order_id,
@@ -41,9 +44,11 @@ def order(
             if status < 500
             else f"See: workshop verify{ws.settings.options}",
         )
-    placed = {"orderId": order_id or _own_id(text) or answer["messageId"], "statusCode": status}
+    placed: dict[str, Any] = {"orderId": order_id or _own_id(text) or answer["messageId"], "statusCode": status}
     ws.console.say(f"202 Accepted: order {placed['orderId']}")
-    ws.console.say(f"Follow it: workshop inbox{ws.settings.options}")
+    if trace:
+        return placed | follow(ws, placed["orderId"], wait)
+    ws.console.say(f"Follow it: workshop trace {placed['orderId']}{ws.settings.options}")
     return placed
 
 

@@ -1,0 +1,145 @@
+"""A resource of one of our names without our tags is somebody else's: never changed, never deleted."""
+
+import json
+
+import pytest
+
+from support import build, settled, snapshot, teardown
+from workshop.commands.clean import cleanup
+from workshop.errors import ForeignResource
+from workshop.package import packed
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+RIGHT = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+KEY = {
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+}
+
+
+def somebodys_role(ws, name, tags):
+    made = ws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST), Tags=as_list(tags))
+    return made["Role"]["Arn"]
+
+
+def somebodys_policy(ws, name, tags):
+    ws.client("iam").create_policy(PolicyName=name, PolicyDocument=json.dumps(RIGHT), Tags=as_list(tags))
+
+
+def somebodys_table(ws, name, tags):
+    ws.client("dynamodb").create_table(TableName=name, BillingMode="PAY_PER_REQUEST", Tags=as_list(tags), **KEY)
+
+
+def somebodys_queue(ws, name, tags):
+    ws.client("sqs").create_queue(QueueName=name, Attributes={"VisibilityTimeout": "7"}, tags=tags)
+
+
+def somebodys_function(ws, name, tags):
+    role = somebodys_role(ws, f"{ws.settings.prefix}-else", {})
+    code = {"ZipFile": packed("def handler(event, context): pass")}
+    configuration = {"Runtime": "python3.12", "Handler": "index.handler", "Role": role, "Timeout": 5}
+    ws.client("lambda").create_function(FunctionName=name, Code=code, Tags=tags, **configuration)
+
+
+def somebodys_log_group(ws, name, tags):
+    ws.client("logs").create_log_group(logGroupName=name, tags=tags)
+
+
+def somebodys_topic(ws, name, tags):
+    ws.client("sns").create_topic(Name=name, Tags=as_list(tags))
+
+
+def somebodys_api(ws, name, tags):
+    ws.client("apigateway").create_rest_api(name=name, description="somebody's", tags=tags)
+
+
+def as_list(tags):
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+#: (number of the step, name, how it is made)
+SAME_NAME = [
+    (1, "Lambda-DynamoDB-SNS", somebodys_role),
+    (1, "Lambda-Put-DynamoDB", somebodys_policy),
+    (2, "ecommerce-orders", somebodys_table),
+    (3, "ecommerce-orders-queue", somebodys_queue),
+    (3, "ecommerce-orders-dlq", somebodys_queue),
+    (4, "POC-Lambda-1", somebodys_function),
+    (4, "/aws/lambda/POC-Lambda-1", somebodys_log_group),
+    (6, "ecommerce-orders-topic", somebodys_topic),
+    (7, "ecommerce-orders-stream-dlq", somebodys_queue),
+    (7, "POC-Lambda-2", somebodys_function),
+    (8, "ecommerce-orders-api", somebodys_api),
+]
+
+
+@pytest.mark.parametrize(("number", "base", "make"), SAME_NAME, ids=[base for _, base, _ in SAME_NAME])
+def test_the_step_refuses_and_the_cleanup_leaves_it(ws, number, base, make):
+    make(ws, ws.name(base), {})
+    before = snapshot(ws)
+    build(ws, number - 1)
+    with pytest.raises(ForeignResource, match=ws.name(base)):
+        ws.steps[number - 1].run(ws)
+    done = cleanup(ws)
+    assert done["remaining"] == []
+    assert ws.name(base) not in [entry["name"] for entry in done["deleted"] if entry["kind"] != "event-source-mapping"]
+    # Everything of ours is gone again, so what is there is what was there, and as it was.
+    assert snapshot(ws) == before
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"Project": "ecommerce-serverless-poc", "Participant": "somebody"},
+        {"Project": "ecommerce-serverless-poc"},
+        {"Project": "something-else", "Participant": "{prefix}"},
+        {"project": "ecommerce-serverless-poc", "participant": "{prefix}"},
+    ],
+    ids=["of another participant", "of nobody", "of another project", "in other letters"],
+)
+def test_tags_must_be_exactly_ours(ws, tags):
+    somebodys_queue(ws, ws.name("ecommerce-orders-dlq"), {k: v.format(prefix=ws.settings.prefix) for k, v in tags.items()})
+    before = snapshot(ws)
+    ws.steps[0].run(ws)
+    with pytest.raises(ForeignResource):
+        ws.steps[2].run(ws)
+    cleanup(ws)
+    assert snapshot(ws) == before
+
+
+def test_the_command_line_refuses_in_one_line(cli, ws):
+    somebodys_table(ws, ws.name("ecommerce-orders"), {})
+    before = settled(snapshot(ws))
+    ran = cli("02_dynamodb")
+    assert ran.code == 1
+    assert len(ran.err.splitlines()) == 1
+    assert ws.name("ecommerce-orders") in ran.err
+    assert "--prefix" in ran.err
+    status = cli("status", "--json").json["resources"]
+    assert {one["state"] for one in status} == {"missing"}
+    gone = cli("cleanup", "--yes", "--json")
+    assert gone.code == 0
+    assert gone.json == {"deleted": [], "remaining": []}
+    assert settled(snapshot(ws)) == before
+
+
+def test_somebodys_api_of_our_name_beside_ours(ws):
+    # API Gateway lets names repeat, so both can stand.
+    build(ws)
+    somebodys_api(ws, ws.name("ecommerce-orders-api"), {})
+    assert {resource.result for resource in ws.steps[7].run(ws)} == {"unchanged"}
+    cleanup(ws)
+    left = [api for api in ws.client("apigateway").get_rest_apis(limit=500)["items"] if ws.settings.prefix in str(api)]
+    assert [api["description"] for api in left] == ["somebody's"]
+
+
+def test_somebodys_policy_is_only_detached_from_a_role_of_ours(ws):
+    build(ws, 1)
+    somebodys_policy(ws, f"{ws.settings.prefix}-theirs", {})
+    arn, role = ws.arn("iam", f"policy/{ws.settings.prefix}-theirs"), ws.name("APIGateway-SQS")
+    ws.client("iam").attach_role_policy(RoleName=role, PolicyArn=arn)
+    teardown().delete_ours(ws)
+    assert ws.client("iam").get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 0
