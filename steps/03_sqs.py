@@ -42,9 +42,7 @@ def dead_letter_queue(ws: Workshop, queue: Resource) -> None:
         ),
     }
     queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))
-    queue.converge(
-        attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed)
-    )
+    queue.converge(attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed))
 
 
 @step.resource("queue", "ecommerce-orders-queue")
@@ -63,14 +61,10 @@ def orders_queue(ws: Workshop, queue: Resource) -> None:
         "MessageRetentionPeriod": FOUR_DAYS,
         "SqsManagedSseEnabled": "true",
         "Policy": json.dumps(policy),
-        "RedrivePolicy": json.dumps(
-            {"deadLetterTargetArn": dead_letters["Arn"], "maxReceiveCount": MAX_RECEIVE_COUNT}
-        ),
+        "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters["Arn"], "maxReceiveCount": MAX_RECEIVE_COUNT}),
     }
     queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))
-    queue.converge(
-        attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed)
-    )
+    queue.converge(attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed))
 
 
 def policy_of(queue: dict) -> dict:

@@ -24,9 +24,7 @@ def log_group(ws: Workshop, group: Resource) -> None:
     """Lambda would make the log group itself, and keep everything in it for ever."""
     logs = ws.client("logs")
     group.ensure(lambda: logs.create_log_group(logGroupName=group.name, tags=ws.tags))
-    group.converge(
-        {"retentionInDays": 14}, lambda change: logs.put_retention_policy(logGroupName=group.name, **change)
-    )
+    group.converge({"retentionInDays": 14}, lambda change: logs.put_retention_policy(logGroupName=group.name, **change))
 
 
 @step.resource("function", "POC-Lambda-1")

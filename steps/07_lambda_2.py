@@ -35,9 +35,7 @@ def failure_queue(ws: Workshop, queue: Resource) -> None:
         "Policy": json.dumps(document(only_tls("sqs:*", ws.arn("sqs", queue.name)))),
     }
     queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))
-    queue.converge(
-        attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed)
-    )
+    queue.converge(attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed))
 
 
 @step.resource("log-group", "/aws/lambda/POC-Lambda-2")
@@ -45,9 +43,7 @@ def log_group(ws: Workshop, group: Resource) -> None:
     """The function's log, kept for two weeks."""
     logs = ws.client("logs")
     group.ensure(lambda: logs.create_log_group(logGroupName=group.name, tags=ws.tags))
-    group.converge(
-        {"retentionInDays": 14}, lambda change: logs.put_retention_policy(logGroupName=group.name, **change)
-    )
+    group.converge({"retentionInDays": 14}, lambda change: logs.put_retention_policy(logGroupName=group.name, **change))
 
 
 @step.resource("function", "POC-Lambda-2")

@@ -261,9 +261,7 @@ class Painter:
         for link in LINKS:
             self._link(link)
         for label in LABELS:
-            self._node(
-                position(label), label.step, label.text, fontcolor=MUTED, fontsize=SMALL_FONT_SIZE
-            )
+            self._node(position(label), label.step, label.text, fontcolor=MUTED, fontsize=SMALL_FONT_SIZE)
         for step, title in enumerate(STEPS, start=1):
             self._legend(step, title)
 

@@ -282,9 +282,7 @@ class Mailbox:
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         office = session(region, POST_OFFICE_ACCOUNT).client("sqs", endpoint_url=self.endpoint)
-        office.create_queue(
-            QueueName=MAILBOX, Attributes={"MessageRetentionPeriod": "1209600", "Policy": policy}
-        )
+        office.create_queue(QueueName=MAILBOX, Attributes={"MessageRetentionPeriod": "1209600", "Policy": policy})
         sns = session(region).client("sns", endpoint_url=self.endpoint)
         sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, ReturnSubscriptionArn=True)
 

@@ -151,8 +151,14 @@ class Workshop:
         """
         if KINDS["log-group"].find(self, self.name(f"/aws/lambda/{function}")) is None:
             return []
-        pages = self.client("logs").get_paginator("filter_log_events").paginate(
-            logGroupName=self.name(f"/aws/lambda/{function}"), filterPattern=f'"{text}"', startTime=int(since * 1000)
+        pages = (
+            self.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(
+                logGroupName=self.name(f"/aws/lambda/{function}"),
+                filterPattern=f'"{text}"',
+                startTime=int(since * 1000),
+            )
         )
         lines = [json_object(event["message"]) for page in pages for event in page["events"]]
         return sorted((line for line in lines if line), key=lambda line: line.get("time", 0))
@@ -199,7 +205,6 @@ class Workshop:
             f"The {kind} {self.name(base)} is missing, which step {maker.number} makes.",
             f"Run: workshop {maker.command}{self.settings.options}",
         )
-
 
     def forget_needed(self) -> None:
         """Ask AWS again for what steps need, since something may have changed."""
@@ -327,7 +332,8 @@ class Resource:
                     raise
             else:
                 reason = f"{self.name} was just made and does not show up yet"
-                return self.ws.patience.until(look, reason, VISIBLE_WITHIN)
+                visible: Description = self.ws.patience.until(look, reason, VISIBLE_WITHIN)
+                return visible
         raise AssertionError("the last try returns or raises")
 
     def _check_owner(self, kind: Kind, found: Description) -> None:

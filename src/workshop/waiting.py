@@ -198,9 +198,7 @@ class Patience:
             found = None
         return found, f"{code} {message}"
 
-    def _pause(
-        self, tries: int, began: float, reason: str, deadline: float, answer: str, quiet: bool = False
-    ) -> None:
+    def _pause(self, tries: int, began: float, reason: str, deadline: float, answer: str, quiet: bool = False) -> None:
         if self.clock() - began >= deadline:
             raise GaveUp(
                 f"Gave up after {deadline:.0f} seconds: {answer.rstrip('.')}.",

@@ -64,4 +64,3 @@ def status(ws: Workshop) -> dict[str, Any]:
         [(str(r["step"]), r["state"], r["kind"], r["name"], r["arn"], r.pop("_details")) for r in rows],
     )
     return {"resources": rows}
-
