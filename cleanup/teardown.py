@@ -13,12 +13,15 @@ import runpy
 import sys
 import time
 
+from botocore.exceptions import ClientError
+
 from workshop.errors import GaveUp
-from workshop.kinds import KINDS, Description
+from workshop.kinds import KINDS, NOT_FOUND, Description
 from workshop.step import Workshop
 
 #: Seconds that AWS's index of tags may lag behind a deletion before we call something left over.
 INDEX_LAGS = 60.0
+ROUNDS = 3
 
 
 def delete_api(ws: Workshop, api: Description) -> None:
@@ -121,15 +124,30 @@ def delete_ours(ws: Workshop) -> list[dict[str, str]]:
     Returns:
         What was deleted: `[{"kind", "name"}]`.
     """
-    began, deleted = time.time(), []
-    for kind, name, found in find_ours(ws):
-        with ws.console.working(f"deleting {kind} {name}"):
-            DELETE[kind](ws, found)
-        ws.state.forget(kind, name)
-        ws.console.result("deleted", kind, name)
-        deleted.append({"kind": kind, "name": name})
-    delete_revived_log_groups(ws, began)
-    return deleted
+    began = time.time()
+    deleted: dict[tuple[str, str], None] = {}
+    # Once is enough, unless an answer got lost on the way and left something half deleted.
+    for _ in range(ROUNDS):
+        for kind, name, found in find_ours(ws):
+            with ws.console.working(f"deleting {kind} {name}"):
+                delete(ws, kind, found)
+            ws.state.forget(kind, name)
+            if (kind, name) not in deleted:
+                ws.console.result("deleted", kind, name)
+            deleted[kind, name] = None
+        delete_revived_log_groups(ws, began)
+        if not find_ours(ws):
+            break
+    return [{"kind": kind, "name": name} for kind, name in deleted]
+
+
+def delete(ws: Workshop, kind: str, found: Description) -> None:
+    """Delete one resource; if it is gone meanwhile, that is what we wanted."""
+    try:
+        DELETE[kind](ws, found)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in NOT_FOUND:
+            raise
 
 
 def delete_revived_log_groups(ws: Workshop, began: float) -> None:

@@ -6,8 +6,11 @@ embedded AWS; tests that stop or kill it have one of their own (`own_state_dir`)
 
 import os
 import signal
+import time
 import uuid
+from types import SimpleNamespace
 
+import botocore.waiter
 import pytest
 
 from support import Ran, build, run, teardown
@@ -31,6 +34,15 @@ os.environ |= {
     # Wide enough that no text is wrapped.
     "COLUMNS": "200",
 }
+
+
+def short_sleep(seconds: float) -> None:
+    """Sleep as long as the embedded AWS may need between two looks, however long AWS would."""
+    time.sleep(min(seconds, 0.05))
+
+
+# boto3's waiters look at most once a second; here everything is ready within milliseconds.
+botocore.waiter.time = SimpleNamespace(sleep=short_sleep)
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +96,8 @@ def open_ws(state_dir):
     """Open the workshop of a participant on the shared embedded AWS: `open_ws(prefix)`."""
 
     def opened(prefix, **settings):
-        return open_workshop(Settings(prefix=prefix, yes=True, **{"state_dir": state_dir} | settings), Console())
+        own = Settings(prefix=prefix, yes=True, **{"state_dir": state_dir} | settings)
+        return open_workshop(own, Console(), short_sleep)
 
     return opened
 

@@ -180,6 +180,7 @@ VOLATILE = {
     "State", "StateTransitionReason", "StateReason", "StateReasonCode", "LastProcessingResult", "Location", "ItemCount", "TableSizeBytes",
     "storedBytes", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed", "PolicyVersionList", "LastUsed", "RoleLastUsed",
+    "LastUpdateToPayPerRequestDateTime",
 }  # fmt: skip
 
 
@@ -247,6 +248,7 @@ def describe(client: Callable[[str], Any], kind: str, one: dict[str, Any]) -> tu
             resources = apigateway.get_resources(**api, embed=["methods"], limit=500)["items"]
             return one["name"], [
                 one,
+                apigateway.get_tags(resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{one['id']}")["tags"],
                 apigateway.get_models(**api, limit=500)["items"],
                 apigateway.get_request_validators(**api, limit=500)["items"],
                 sorted(resources, key=lambda resource: resource["path"]),

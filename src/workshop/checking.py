@@ -91,7 +91,7 @@ def run_check(ws: "Workshop", step_number: int, step_command: str, check: Check)
     except WorkshopError as error:
         passed, detail = False, error.problem
     except (ClientError, BotoCoreError) as error:
-        passed, detail = False, str(error)
+        passed, detail = False, " ".join(str(error).split())
     return Verdict(step_number, check.name, passed, detail, "" if passed else remedy + ws.settings.options)
 
 

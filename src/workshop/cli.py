@@ -19,8 +19,10 @@ from typer.exceptions import TyperException
 from workshop.aws import configured_region, session_for
 from workshop.commands import build, clean, local
 from workshop.commands import demo as demo_command
+from workshop.commands import doctor as doctor_command
 from workshop.commands import inbox as inbox_command
 from workshop.commands import order as order_command
+from workshop.commands import policy as policy_command
 from workshop.commands import trace as trace_command
 from workshop.commands import verify as verify_command
 from workshop.console import Console
@@ -29,6 +31,7 @@ from workshop.opening import load_steps, open_workshop
 from workshop.settings import DEFAULT_REGION, Settings
 from workshop.step import Step, Workshop
 from workshop.tracing import way_ended
+from workshop.waiting import is_denied
 
 COMMON = {
     "target": Annotated[str, typer.Option(envvar="WORKSHOP_TARGET", help="local (the embedded AWS) or aws.")],
@@ -160,6 +163,8 @@ def join_commands() -> None:
     command(app, order_command.order, json=True, failure=way_ended)
     command(app, trace_command.trace, json=True, failure=way_ended)
     command(app, inbox_command.inbox, json=True)
+    command(app, policy_command.policy)
+    command(app, doctor_command.doctor, json=True, failure=doctor_command.unwell)
     command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)
     command(app, demo_command.demo)
     for function in (local.start, local.stop, local.status, local.reset, local.env):
@@ -180,8 +185,8 @@ def explain(error: Exception) -> WorkshopError:
             return WorkshopError(where, f"Your credentials have expired: renew them (aws sso login). {again}")
         if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"):
             return WorkshopError(where, "AWS does not know these credentials: check --profile or AWS_ACCESS_KEY_ID.")
-        if "AccessDenied" in code or code in ("UnauthorizedOperation", "AuthorizationError"):
-            return WorkshopError(where, "Ask for this right.")
+        if is_denied(error):
+            return WorkshopError(where, "Ask for this right; `workshop policy` prints all that are needed.")
         return WorkshopError(where, again)
     if isinstance(error, WaiterError):
         return WorkshopError(f"AWS did not get ready: {error}", again)

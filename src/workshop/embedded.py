@@ -308,6 +308,29 @@ class Mailbox:
         return sorted((body for body in bodies if body["TopicArn"] == topic_arn), key=lambda body: body["Timestamp"])
 
 
+#: Actions of which ministack, unlike AWS, does not see what they are about.
+UNNARROWED = (
+    "dynamodb:ListTagsOfResource", "dynamodb:TagResource", "iam:CreatePolicy", "iam:SimulatePrincipalPolicy",
+    "lambda:CreateFunction", "lambda:ListTags", "lambda:TagResource",
+    "sns:ListTagsForResource", "sns:TagResource", "sns:Unsubscribe",
+)  # fmt: skip
+
+
+def adapt(policy: dict[str, Any]) -> dict[str, Any]:
+    """A policy that lets on an embedded AWS what the given one lets on AWS.
+
+    ministack asks for some actions on `*` where AWS asks for them on the one resource, and knows none of the
+    condition keys that IAM and Lambda bring along (`iam:PolicyARN`, `iam:PassedToService`, `lambda:FunctionArn`).
+    """
+    statements = [
+        {key: value for key, value in statement.items() if key != "Condition"} for statement in policy["Statement"]
+    ]
+    listed = [[one["Action"]] if isinstance(one["Action"], str) else one["Action"] for one in statements]
+    actions = {action for several in listed for action in several}
+    unnarrowed = sorted(actions & set(UNNARROWED))
+    return {**policy, "Statement": [*statements, {"Effect": "Allow", "Action": unnarrowed, "Resource": "*"}]}
+
+
 def _environment_of_ministack(port: int, temporary: Path) -> dict[str, str]:
     """Only what ministack needs: nothing of the user's AWS configuration reaches the functions."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WORKSHOP_"))}

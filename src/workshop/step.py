@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.aws import Clients
-from workshop.checking import Check, Finding
+from workshop.checking import Check, Finding, run_check
 from workshop.console import Console
 from workshop.embedded import Mailbox, invoke_url, is_embedded
-from workshop.errors import ForeignResource, NotBuilt
+from workshop.errors import ForeignResource, NotBuilt, WorkshopError
 from workshop.kinds import KINDS, Description, Kind, as_list
 from workshop.meaning import brief_pair, same
 from workshop.settings import REPOSITORY, Settings
 from workshop.state import State
-from workshop.waiting import Patience, answer_was_lost
+from workshop.waiting import Patience, answer_was_lost, is_denied
 from workshop.web import json_object
 
 #: How the services say that there is already something of that name.
@@ -43,7 +43,7 @@ PROBE = "check-"
 VISIBLE_WITHIN = 60.0
 
 
-class Absent(Exception):  # noqa: N818 (not an error: how a look at a missing resource ends)
+class Absent(Exception):
     """What is looked at is not there. Only looking raises it; `Step.examine` catches it."""
 
 
@@ -240,6 +240,7 @@ class Resource:
         self.result = "present" if ws.looking else "unchanged"
         self.differences: list[Difference] = []
         self.found: Description = {}
+        self._look: Callable[[], Description | None] = lambda: None
 
     def __getitem__(self, key: str) -> Any:
         """A value of AWS's description."""
@@ -264,7 +265,7 @@ class Resource:
             Absent: when looking: there is none.
         """
         kind = KINDS.get(self.kind, Kind(lambda ws, name: iter(())))
-        look = find or (lambda: kind.find(self.ws, self.name))
+        look = self._look = find or (lambda: kind.find(self.ws, self.name))
         found = look()
         if found is not None:
             self._check_owner(kind, found)
@@ -303,15 +304,33 @@ class Resource:
         Raises:
             WorkshopError: what `update` raises.
         """
-        actual = read() if read else self.found
-        found = [Difference(k, actual.get(k), v) for k, v in should.items() if not same(actual.get(k), v)]
+        found = self._differences(should, read)
         if not found:
             return
         if self.result != "created":
             self.differences += found
             self.result = "drifted" if self.ws.looking else "updated"
-        if not self.ws.looking:
-            update({difference.setting: difference.should for difference in found})
+        for last_try in () if self.ws.looking else (False, False, True):
+            try:
+                update({difference.setting: difference.should for difference in found})
+                return
+            except (ClientError, BotoCoreError) as error:
+                if last_try or not answer_was_lost(error):
+                    raise
+            # Some changes make something (a policy's version, a deployment): look before doing it again.
+            self._wait_for_lost_answer()
+            self.found = self._look() or self.found
+            found = self._differences(should, read)
+            if not found:
+                return
+
+    def _differences(self, should: dict[str, Any], read: Callable[[], dict[str, Any]] | None) -> list[Difference]:
+        actual = read() if read else self.found
+        return [Difference(k, actual.get(k), v) for k, v in should.items() if not same(actual.get(k), v)]
+
+    def _wait_for_lost_answer(self) -> None:
+        self.ws.console.note(f"waiting: no answer came to a change of {self.name}; looking what became of it")
+        self.ws.patience.sleep(1.0)
 
     def _create(self, create: Callable[[], Any], look: Callable[[], Description | None]) -> Description:
         """Create, and look for what was made. An answer that got lost is no reason to create a second one."""
@@ -323,8 +342,7 @@ class Resource:
                 if not exists and (last_try or not answer_was_lost(error)):
                     raise
                 if not exists:
-                    self.ws.console.note(f"waiting: no answer came to the making of {self.name}; looking for it")
-                    self.ws.patience.sleep(1.0)
+                    self._wait_for_lost_answer()
                 found = look()
                 if found is not None:
                     return found
@@ -442,7 +460,7 @@ class Step:
             for declaration in self.declarations:
                 resource = Resource(ws, self, declaration.kind, declaration.named(ws))
                 with ws.console.working(f"{resource.kind} {resource.name}"):
-                    declaration.build(ws, resource)
+                    self._build(ws, declaration, resource)
                 resources.append(resource)
         finally:
             # Also when a resource failed: what was made before it stands.
@@ -455,6 +473,27 @@ class Step:
                 for difference in resource.differences:
                     ws.console.say(f"  put right: {resource.kind} {resource.name}: {difference}")
         return resources
+
+    def _build(self, ws: Workshop, declaration: Declaration, resource: Resource) -> None:
+        """Make one resource right. Who may not change it can go on if somebody else made it right before."""
+        try:
+            declaration.build(ws, resource)
+        except ClientError as error:
+            if not is_denied(error):
+                raise
+            verdicts = [run_check(ws, self.number, self.command, check) for check in self.checks if not check.sends]
+            wrong = next((verdict for verdict in verdicts if not verdict.passed), None)
+            if wrong is not None:
+                raise WorkshopError(
+                    f"You may not change the {resource.kind} {resource.name} ({error.operation_name} is denied), and it does not do as"
+                    f" somebody else left it: {wrong.name} ({wrong.detail}).",
+                    f"Ask for this right, or ask who has it to run: workshop {self.command}{ws.settings.options}",
+                ) from None
+            resource.result = "unchanged"
+            ws.console.note(
+                f"You may not change the {resource.kind} {resource.name} ({error.operation_name} is denied); somebody else made what"
+                f" this step needs, and all {len(verdicts)} checks of it pass."
+            )
 
     def examine(self, ws: Workshop) -> list[Resource]:
         """Look at all resources of this step and change nothing.

@@ -118,6 +118,12 @@ def answer_was_lost(error: Exception) -> bool:
     return isinstance(error, HTTPClientError)
 
 
+def is_denied(error: ClientError) -> bool:
+    """Whether AWS says that the caller lacks a right."""
+    code = error.response["Error"]["Code"]
+    return "AccessDenied" in code or code in ("UnauthorizedOperation", "AuthorizationError")
+
+
 def makes_something(operation: str) -> bool:
     """Whether a second call makes a twin, or fails because the first one was carried out."""
     return operation.startswith("Create")

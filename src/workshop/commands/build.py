@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from workshop.errors import ForeignResource
+from workshop.kinds import KINDS
 from workshop.step import Resource, Step, Workshop
 
 
@@ -17,6 +19,7 @@ def run_steps(ws: Workshop, steps: list[Step], command: str) -> list[Resource]:
         All their resources.
     """
     resources: list[Resource] = []
+    confirm_target(ws)
     with ws.state.lock(command):
         for step in steps:
             resources += step.run(ws)
@@ -30,6 +33,43 @@ def run_steps(ws: Workshop, steps: list[Step], command: str) -> list[Resource]:
         ws.console.say(f"Orders go to: {url}")
         ws.console.say(f"Next: workshop order{ws.settings.options}")
     return resources
+
+
+def confirm_target(ws: Workshop) -> None:
+    """On real AWS, show where the work would be done, as whom, and at what cost; go on only if that is wanted.
+
+    Raises:
+        ForeignResource: there is no prefix, and something of the specification's names belongs to somebody else.
+        WorkshopError: the answer is no.
+    """
+    if ws.settings.target != "aws":
+        return
+    if not ws.settings.prefix:
+        refuse_foreign_names(ws)
+    where = {
+        "Account": ws.account,
+        "Identity": ws.identity,
+        "Region": ws.region,
+        "Prefix": ws.settings.prefix or "none: the specification's own names",
+        "Cost": "nothing while nobody orders; about $6 for a million orders (workshop cost)",
+    }
+    for key, value in where.items():
+        ws.console.say(f"  {key + ':':<10}{value}")
+    ws.console.confirm("Build here?", ws.settings.yes)
+
+
+def refuse_foreign_names(ws: Workshop) -> None:
+    """Refuse to begin where somebody else uses the same names: nothing shall be half built beside them."""
+    for step in ws.steps:
+        for declaration in step.declarations:
+            kind = KINDS.get(declaration.kind)
+            found = kind and kind.find(ws, declaration.named(ws))
+            if kind and found and not kind.is_ours(ws, found):
+                raise ForeignResource(
+                    f"There is a {declaration.kind} {declaration.named(ws)} in account {ws.account} that is not this"
+                    " workshop's, and without a prefix the names would meet. Nothing was changed.",
+                    "Choose a prefix, such as: --prefix alice",
+                )
 
 
 def status(ws: Workshop) -> dict[str, Any]:

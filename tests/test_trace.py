@@ -1,0 +1,205 @@
+"""`workshop trace`: an order's way, hop by hop."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import pytest
+
+from support import SPEC_ORDER, eventually, messages, row, run
+from workshop.tracing import follow, hops_of
+from workshop.web import post
+
+HOPS = ["api", "queue", "lambda-1", "table", "stream", "lambda-2", "topic", "inbox"]
+
+
+@pytest.fixture
+def typed(state_dir, built):
+    """Run `workshop` for the participant that everything is built for."""
+    env = {"WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": built.settings.prefix}
+    return lambda *arguments: run("workshop", *arguments, env=env)
+
+
+@pytest.fixture
+def quiet_queue(built):
+    """What a test put into the queue does not come back in the next one."""
+    sqs = built.client("sqs")
+    url = sqs.get_queue_url(QueueName=built.name("ecommerce-orders-queue"))["QueueUrl"]
+    yield url
+    sqs.purge_queue(QueueUrl=url)
+
+
+def place(ws, **fields) -> str:
+    """Place an order, and return its id."""
+    status, answer = post(ws.api_url(), json.dumps(SPEC_ORDER | fields).encode())
+    assert status == 202
+    return fields.get("orderId") or answer["messageId"]
+
+
+def complete(document: dict) -> None:
+    """Expect a way that an order has gone to its end."""
+    assert document["complete"] is True
+    assert document["deadEnd"] is None
+    assert [hop["hop"] for hop in document["hops"]] == HOPS
+    assert all(set(hop) >= {"hop", "at", "detail"} for hop in document["hops"])
+    assert all(hop["detail"] for hop in document["hops"])
+    times = [datetime.fromisoformat(hop["at"]) for hop in document["hops"]]
+    assert all(time.tzinfo is not None for time in times)
+    assert times == sorted(times)
+
+
+def test_twenty_orders_at_once_all_complete_and_in_order(built):
+    gate = threading.Barrier(20)
+
+    def one(number: int) -> str:
+        gate.wait(timeout=10)
+        return place(built, productId=str(number))
+
+    with ThreadPoolExecutor(20) as pool:
+        ids = list(pool.map(one, range(20)))
+    assert len(set(ids)) == 20
+    for order_id in ids:
+        document = follow(built, order_id, wait=15)
+        assert document["orderId"] == order_id
+        complete(document)
+
+
+def test_an_order_with_an_id_of_its_own(built):
+    place(built, orderId="of-the-client")
+    complete(follow(built, "of-the-client", wait=15))
+    # A repetition of it changes nothing of what is told.
+    before = hops_of(built, "of-the-client")
+    place(built, orderId="of-the-client")
+    assert eventually(lambda: messages(built) == 0)
+    after = hops_of(built, "of-the-client")
+    assert [hop.hop for hop in after] == HOPS
+    assert [hop.at for hop in after] == [hop.at for hop in before]
+
+
+def test_hops_are_told_while_they_happen(built, capsys):
+    follow(built, place(built), wait=15)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines[-9:-1]] == HOPS
+    assert lines[-1][:3] == ["The", "order", "has"]
+
+
+def test_order_with_trace_prints_one_document(typed):
+    ran = typed("order", "--trace", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["statusCode"] == 202
+    complete(ran.json)
+
+
+def test_trace_prints_one_document(typed, built):
+    order_id = place(built)
+    ran = typed("trace", order_id, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["orderId"] == order_id
+    complete(ran.json)
+
+
+def test_trace_after_the_fact_and_for_a_person(typed, built):
+    order_id = place(built)
+    assert row(built, order_id)
+    ran = typed("trace", order_id)
+    assert (ran.code, ran.err) == (0, "")
+    assert [line.split()[0] for line in ran.out.splitlines()[:8]] == HOPS
+
+
+def test_an_unknown_order_ends_in_one_line(typed):
+    ran = typed("trace", "nobody-knows-me", "--wait", "0", "--json")
+    assert ran.code == 1
+    assert len(ran.err.splitlines()) == len(ran.errors) == 1
+    assert "nobody-knows-me" in ran.err
+    assert "Try: workshop order" in ran.err
+    assert (ran.json["complete"], ran.json["hops"]) == (False, [])
+
+
+@pytest.mark.parametrize("order_id", ['a"b', "", " "])
+def test_what_cannot_be_an_id_is_wrong_usage(typed, order_id):
+    ran = typed("trace", order_id, "--wait", "0")
+    assert ran.code == 2
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("order_id", ["twin-1", "twin", "1", "stored", "notified", "INFO"])
+def test_an_id_that_is_part_of_another_line_is_still_unknown(built, order_id):
+    """Clients choose their ids: `twin-1` is another order than `twin-10`."""
+    place(built, orderId="twin-10")
+    assert row(built, "twin-10")
+    assert eventually(lambda: len(hops_of(built, "twin-10")) == len(HOPS))
+    assert hops_of(built, order_id) == []
+
+
+def test_two_ids_of_which_one_begins_like_the_other(built):
+    place(built, orderId="pair-10")
+    assert eventually(lambda: len(hops_of(built, "pair-10")) == len(HOPS))
+    place(built, orderId="pair-1")
+    complete(follow(built, "pair-1", wait=15))
+    for order_id in ("pair-1", "pair-10"):
+        mail = hops_of(built, order_id)[-1]
+        assert mail.hop == "inbox"
+    first, second = hops_of(built, "pair-10"), hops_of(built, "pair-1")
+    assert first[1].detail != second[1].detail
+
+
+def test_a_message_that_is_no_json_says_who_refused_it_and_why(built, typed, quiet_queue):
+    message = built.client("sqs").send_message(QueueUrl=quiet_queue, MessageBody="no JSON at all")["MessageId"]
+    assert eventually(lambda: len(hops_of(built, message)) == 3)
+    ran = typed("trace", message, "--wait", "0", "--json")
+    assert ran.code == 1
+    assert [hop["hop"] for hop in ran.json["hops"]] == HOPS[:3]
+    end = ran.json["deadEnd"]
+    assert end["hop"] == "table"
+    assert "POC-Lambda-1 said: refused" in end["cause"]
+    assert "the message is not JSON" in end["cause"]
+    assert end["remedy"].startswith("workshop ")
+    assert len(ran.errors) == 1
+    assert "the message is not JSON" in ran.err
+
+
+def test_an_order_that_breaks_the_rules_names_the_field(built, quiet_queue):
+    order = {"productId": "1", "quantity": 0}
+    message = built.client("sqs").send_message(QueueUrl=quiet_queue, MessageBody=json.dumps(order))["MessageId"]
+    assert eventually(lambda: len(hops_of(built, message)) == 3)
+    end = follow(built, message, wait=0)["deadEnd"]
+    assert (end["hop"], "quantity is not valid" in end["cause"]) == ("table", True)
+
+
+def test_a_message_in_the_dead_letter_queue_says_so(built, quiet_queue):
+    sqs = built.client("sqs")
+    # Five times within seconds instead of minutes.
+    sqs.set_queue_attributes(QueueUrl=quiet_queue, Attributes={"VisibilityTimeout": "0"})
+    try:
+        message = sqs.send_message(QueueUrl=quiet_queue, MessageBody="no JSON at all")["MessageId"]
+        assert eventually(lambda: messages(built, "ecommerce-orders-dlq") == 1, 30)
+    finally:
+        sqs.set_queue_attributes(QueueUrl=quiet_queue, Attributes={"VisibilityTimeout": "60"})
+    dead = sqs.get_queue_url(QueueName=built.name("ecommerce-orders-dlq"))["QueueUrl"]
+    try:
+        end = follow(built, message, wait=0)["deadEnd"]
+        assert end["hop"] == "table"
+        # Where it is, and the error that brought it there.
+        assert "dead-letter queue" in end["cause"]
+        assert "the message is not JSON" in end["cause"]
+        # Looking took nothing away.
+        assert messages(built, "ecommerce-orders-dlq") == 1
+        assert hops_of(built, message)[2].detail == "received 5 time(s)"
+    finally:
+        sqs.purge_queue(QueueUrl=dead)
+
+
+def test_looking_changes_nothing(built):
+    order_id = place(built)
+    complete(follow(built, order_id, wait=15))
+    calls = []
+    built.client.listeners.append(calls.append)
+    try:
+        follow(built, order_id, wait=0)
+        follow(built, "nobody-knows-me", wait=0)
+    finally:
+        built.client.listeners.remove(calls.append)
+    # Looking into the dead-letter queue is a receive with a visibility timeout of 0.
+    assert {call.operation for call in calls if not call.is_read} <= {"ReceiveMessage"}
+    assert all(call.parameters["VisibilityTimeout"] == 0 for call in calls if call.operation == "ReceiveMessage")

@@ -1,0 +1,190 @@
+"""`workshop verify`: what it says of a fresh build, of nothing, and that it leaves everything as it was."""
+
+import json
+import time
+
+import pytest
+
+from support import build, eventually, mails, messages, row, rows, run, settled, snapshot
+from workshop.commands.verify import grade
+from workshop.web import post
+
+#: What one entry of `checks` holds, as the design promises.
+KEYS = {"step", "name", "passed", "detail", "remedy"}
+
+
+@pytest.fixture
+def verify(state_dir, built):
+    """Run `workshop verify` for the participant that everything is built for."""
+
+    def typed(*arguments: str, prefix: str = built.settings.prefix):
+        env = {"WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": prefix}
+        return run("workshop", "verify", *arguments, env=env)
+
+    return typed
+
+
+def test_a_fresh_build_is_green_within_seconds(verify):
+    began = time.monotonic()
+    ran = verify("--json")
+    took = time.monotonic() - began
+    assert ran.code == 0, ran.err
+    assert ran.json["failed"] == 0
+    assert ran.json["passed"] >= 45
+    assert ran.json["passed"] == len(ran.json["checks"])
+    assert took < 5
+    for check in ran.json["checks"]:
+        assert set(check) >= KEYS
+        assert check["passed"] is True
+        assert check["detail"]
+    # Every step is graded, and no two checks of a step are called the same.
+    names = [(check["step"], check["name"]) for check in ran.json["checks"]]
+    assert {step for step, _ in names} == set(range(1, 9))
+    assert len(set(names)) == len(names)
+
+
+def test_plain_lines_in_a_pipe(verify):
+    ran = verify("2")
+    assert ran.code == 0, ran.err
+    lines = [line.split("\t") for line in ran.out.splitlines() if "\t" in line]
+    assert [line[1] for line in lines] == ["pass"] * len(lines)
+    assert f"{len(lines)} passed, 0 failed." in ran.out
+
+
+def test_it_leaves_nothing_behind(built):
+    before, told = snapshot(built), len(mails(built))
+    assert rows(built) == []
+    assert all(verdict.passed for verdict in grade(built, built.steps))
+    assert rows(built) == []
+    queues = ("ecommerce-orders-queue", "ecommerce-orders-dlq", "ecommerce-orders-stream-dlq")
+    assert [eventually(lambda queue=queue: messages(built, queue) == 0) for queue in queues] == [True] * 3
+    assert settled(snapshot(built)) == settled(before)
+    # The one thing that cannot be taken back is the mail, so it must say what it is.
+    assert eventually(lambda: len(mails(built)) > told)
+    for mail in mails(built)[told:]:
+        assert "check" in mail["Subject"]
+        assert "A check of the workshop, no order" in mail["Message"]
+
+
+def test_it_takes_away_its_own_orders_only(built):
+    status, answer = post(built.api_url(), json.dumps({"productId": "checked", "quantity": 1}).encode())
+    assert status == 202
+    assert row(built, answer["messageId"])
+    # What an earlier check left, because it came late, goes as well.
+    table = built.name("ecommerce-orders")
+    built.client("dynamodb").put_item(TableName=table, Item={"orderId": {"S": "check-came-late"}})
+    try:
+        grade(built, built.steps)
+        assert [one["orderId"]["S"] for one in rows(built)] == [answer["messageId"]]
+    finally:
+        for one in rows(built):
+            built.client("dynamodb").delete_item(TableName=table, Key={"orderId": one["orderId"]})
+
+
+def test_it_changes_nothing_but_its_probes(built):
+    calls = []
+    built.client.listeners.append(calls.append)
+    try:
+        grade(built, built.steps)
+    finally:
+        built.client.listeners.remove(calls.append)
+    # The count below would mean nothing if the listener heard nothing.
+    assert len([call for call in calls if call.is_read]) > 45
+    changes = [(call.operation, call.parameters) for call in calls if not call.is_read]
+    assert {operation for operation, _ in changes} == {"DeleteItem"}
+    assert {parameters["TableName"] for _, parameters in changes} == {built.name("ecommerce-orders")}
+    assert all(parameters["Key"]["orderId"]["S"].startswith("check-") for _, parameters in changes)
+
+
+def test_the_steps_before_the_api_send_nothing_that_arrives(built):
+    calls = []
+    built.client.listeners.append(calls.append)
+    told = len(mails(built))
+    try:
+        verdicts = grade(built, built.steps[:7])
+    finally:
+        built.client.listeners.remove(calls.append)
+    assert all(verdict.passed for verdict in verdicts)
+    assert [call.operation for call in calls if not call.is_read] == []
+    assert messages(built) == 0
+    assert len(mails(built)) == told
+
+
+def test_it_needs_no_state_file(verify, built):
+    path = built.state.path
+    record = path.read_bytes()
+    path.unlink()
+    try:
+        ran = verify("--json")
+        assert ran.code == 0, ran.err
+        assert ran.json["failed"] == 0
+        assert not path.exists()
+    finally:
+        path.write_bytes(record)
+
+
+@pytest.mark.parametrize(
+    ("typed", "steps"),
+    [
+        (["3"], [3]),
+        (["03"], [3]),
+        (["sqs"], [3]),
+        (["03_sqs"], [3]),
+        (["3", "04_lambda_1", "sns"], [3, 4, 6]),
+        # The same step by two names is still one step.
+        (["3", "04_lambda_1", "sqs"], [3, 4]),
+    ],
+)
+def test_steps_are_chosen_by_number_and_name(verify, built, typed, steps):
+    ran = verify(*typed, "--json")
+    assert ran.code == 0, ran.err
+    names = [(check["step"], check["name"]) for check in ran.json["checks"]]
+    assert names == [(step.number, check.name) for step in built.steps if step.number in steps for check in step.checks]
+    assert ran.json["passed"] == len(names)
+
+
+@pytest.mark.parametrize("typed", ["9", "0", "sqs2", "03_SQS", ""])
+def test_an_unknown_step_is_wrong_usage(verify, typed):
+    ran = verify(typed, "--json")
+    assert (ran.code, ran.out) == (2, "")
+    assert len(ran.err.splitlines()) == 1
+    assert "03_sqs" in ran.err
+
+
+def test_nothing_built_fails_every_check_with_a_remedy(cli, ws):
+    ran = cli("verify", "--json")
+    assert ran.code == 1
+    assert len(ran.errors) == 1
+    assert ran.json["passed"] == 0
+    assert ran.json["failed"] == len(ran.json["checks"]) >= 45
+    for check in ran.json["checks"]:
+        assert check["detail"]
+        assert check["remedy"].startswith("workshop ")
+        assert f"--prefix {ws.settings.prefix}" in check["remedy"]
+    # The first remedy is the first thing to do.
+    assert ran.json["checks"][0]["remedy"].startswith("workshop 01_iam")
+    assert "workshop 01_iam" in ran.err
+
+
+def test_half_built_names_the_first_step_that_is_missing(cli, ws):
+    build(ws, 3)
+    ran = cli("verify", "--json")
+    assert ran.code == 1
+    wrong = {check["step"] for check in ran.json["checks"] if not check["passed"]}
+    assert wrong == {4, 5, 6, 7, 8}
+    assert "step 4" in ran.err
+    assert "workshop 04_lambda_1" in ran.err
+    assert cli("verify", "1", "2", "3").code == 0
+
+
+def test_what_is_somebody_elses_is_not_graded_as_ours(cli, ws):
+    # All settings are right, only the tags are not: the table of another participant.
+    build(ws, 2)
+    table = ws.arn("dynamodb", f"table/{ws.name('ecommerce-orders')}")
+    ws.client("dynamodb").tag_resource(ResourceArn=table, Tags=[{"Key": "Participant", "Value": "somebody"}])
+    try:
+        ran = cli("verify", "2", "--json")
+        assert ran.code == 1
+        assert ran.json["passed"] == 0
+    finally:
+        ws.client("dynamodb").tag_resource(ResourceArn=table, Tags=ws.tag_list)
