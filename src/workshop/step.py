@@ -481,18 +481,17 @@ class Step:
         except ClientError as error:
             if not is_denied(error):
                 raise
+            denied = f"You may not change the {resource.kind} {resource.name} ({error.operation_name} is denied)"
             verdicts = [run_check(ws, self.number, self.command, check) for check in self.checks if not check.sends]
             wrong = next((verdict for verdict in verdicts if not verdict.passed), None)
             if wrong is not None:
                 raise WorkshopError(
-                    f"You may not change the {resource.kind} {resource.name} ({error.operation_name} is denied), and it does not do as"
-                    f" somebody else left it: {wrong.name} ({wrong.detail}).",
+                    f"{denied}, and it does not do as somebody else left it: {wrong.name} ({wrong.detail}).",
                     f"Ask for this right, or ask who has it to run: workshop {self.command}{ws.settings.options}",
                 ) from None
             resource.result = "unchanged"
             ws.console.note(
-                f"You may not change the {resource.kind} {resource.name} ({error.operation_name} is denied); somebody else made what"
-                f" this step needs, and all {len(verdicts)} checks of it pass."
+                f"{denied}; somebody else made what this step needs, and all {len(verdicts)} checks of it pass."
             )
 
     def examine(self, ws: Workshop) -> list[Resource]:

@@ -129,11 +129,11 @@ def about_the_account(ws: Workshop) -> Iterator[Question]:
     yield (
         "Every right that is needed is there",
         lambda: every_right(ws),
-        "Give the output of `workshop policy` to whom can grant it.",
+        f"Give this to somebody who can grant it: workshop policy{ws.settings.options}",
     )
     yield (
         "Somebody can be notified",
-        lambda: holds(deliverable(ws.settings.email), ws.settings.email or "nobody", "--email with a real mailbox"),
+        lambda: holds(ws.settings.email, mailbox(ws.settings.email), "--email with a mailbox of yours"),
         "Add --email you@example.com",
     )
 
@@ -186,12 +186,13 @@ def every_right(ws: Workshop) -> Finding:
     return holds(not missing, f"missing: {', '.join(missing)}" if missing else f"{len(needed)} rights", "all")
 
 
-def deliverable(email: str | None) -> bool:
-    """Whether a mailbox can exist behind an address; example.com and its like have none (RFC 2606)."""
+def mailbox(email: str | None) -> str:
+    """An address, with a remark where there can be no mailbox behind it (RFC 2606)."""
     if email is None:
-        return False
+        return "nobody"
     domain = email.rpartition("@")[2].lower()
-    return not re.search(r"(^|\.)(example\.(com|net|org)|example|test|invalid|localhost)$", domain)
+    nowhere = re.search(r"(^|\.)(example\.(com|net|org)|example|test|invalid|localhost)$", domain)
+    return f"{email}, where nobody reads mail" if nowhere else email
 
 
 def _existing(settings: Settings) -> str:
