@@ -1,4 +1,4 @@
-"""POC-Lambda-2: tells people of new orders. One call of this function publishes one e-mail, for up to 100 orders.
+"""POC-Lambda-2: tells people of new orders. One call of this function publishes one e-mail, for up to 1,000 orders.
 
 An error is raised, never swallowed: the trigger then repeats the batch, halves it, and at last reports it to the
 failure queue. So an order may be notified twice, and is never forgotten.

@@ -133,7 +133,7 @@ def about_the_account(ws: Workshop) -> Iterator[Question]:
     )
     yield (
         "Somebody can be notified",
-        lambda: holds(ws.settings.email, mailbox(ws.settings.email), "--email with a mailbox of yours"),
+        lambda: holds(ws.settings.email is not None, mailbox(ws.settings.email), "--email with a mailbox of yours"),
         "Add --email you@example.com",
     )
 
