@@ -18,11 +18,14 @@ from typer.exceptions import TyperException
 
 from workshop.aws import configured_region, session_for
 from workshop.commands import build, clean, local
+from workshop.commands import cost as cost_command
 from workshop.commands import demo as demo_command
 from workshop.commands import doctor as doctor_command
 from workshop.commands import inbox as inbox_command
 from workshop.commands import order as order_command
 from workshop.commands import policy as policy_command
+from workshop.commands import redrive as redrive_command
+from workshop.commands import spike as spike_command
 from workshop.commands import trace as trace_command
 from workshop.commands import verify as verify_command
 from workshop.console import Console
@@ -163,6 +166,9 @@ def join_commands() -> None:
     command(app, order_command.order, json=True, failure=way_ended)
     command(app, trace_command.trace, json=True, failure=way_ended)
     command(app, inbox_command.inbox, json=True)
+    command(app, spike_command.spike, json=True, failure=spike_command.failed)
+    command(app, redrive_command.redrive, json=True, failure=redrive_command.refused)
+    command(app, cost_command.cost, json=True)
     command(app, policy_command.policy)
     command(app, doctor_command.doctor, json=True, failure=doctor_command.unwell)
     command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)

@@ -1,0 +1,132 @@
+"""`workshop cost`: what a number of orders costs, line by line, beside the design that one would try first."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Option
+
+from workshop.console import Console
+from workshop.settings import Settings
+
+PRICES = Path(__file__).parents[1] / "prices.json"
+#: What a spike of 2,000 orders measured (`workshop spike --orders 2000` saves such numbers); a later one replaces it.
+MEASURED = Path(__file__).parents[1] / "measured.json"
+
+#: Of both functions: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+MEMORY_GB = 0.25
+#: The trigger receives and deletes ten messages with one request at most.
+MESSAGES_PER_REQUEST = 10
+#: A transaction writes each item twice: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+UNITS_PER_TRANSACTED_ITEM = 2
+#: A new on-demand table's stream has so many shards; each is batched by itself.
+SHARDS, WINDOW = 4, 1.0
+SECONDS_A_MONTH = 30 * 24 * 3600
+#: What each call of a function writes by itself (START, END, REPORT), and an estimate of how long a naive one runs.
+LINES_OF_LAMBDA, NAIVE_MILLISECONDS = 360, 15
+
+
+def cost(
+    settings: Settings,
+    console: Console,
+    orders: Annotated[int, Option(min=1, max=10**12, help="Orders a month.")] = 1_000_000,
+) -> dict[str, Any]:
+    """Show what a month of so many orders costs.
+
+    Example: workshop cost --orders 1000000
+    """
+    book = json.loads(PRICES.read_text(encoding="utf-8"))
+    measured, source = latest_measurement(settings)
+    designs = {
+        "spikes": usage(orders, measured, measured["publishes"] / measured["orders"]),
+        "spread": usage(orders, spread(orders), spread(orders)["publishes"]),
+        "naive": naive(orders),
+    }
+    lines = [
+        {
+            "item": item,
+            "per": entry["per"],
+            "price": entry["price"],
+            **{name: {"quantity": used[item], "cost": used[item] * entry["price"]} for name, used in designs.items()},
+        }
+        for item, entry in book["prices"].items()
+    ]
+    totals = {name: sum(line[name]["cost"] for line in lines) for name in designs}
+    console.table(
+        f"{orders:,} orders a month in {book['region']}, in {book['currency']} (prices of {book['as_of']})",
+        ("Item", "Price", "In spikes", "", "Evenly spread", "", "Naive design", ""),
+        [
+            (
+                line["per"],
+                f"{line['price']:.3g}",
+                *(text for name in designs for text in (f"{line[name]['quantity']:,.0f}", f"{line[name]['cost']:.2f}")),
+            )
+            for line in lines
+        ]
+        + [("total", "", *(text for name in designs for text in ("", f"{totals[name]:.2f}")))],
+    )
+    console.say(f"In spikes: orders share writes and e-mails, as measured in {source}.")
+    console.say("Evenly spread: too few orders come within one second to share an e-mail; a longer window would.")
+    console.say("Naive: one put, one publish and one e-mail for each order, each function called for one order.")
+    return {"orders": orders, "currency": book["currency"], "asOf": book["as_of"], "measured": source,
+            "total": round(totals["spikes"], 4), "totals": {k: round(v, 4) for k, v in totals.items()},
+            "lines": lines}  # fmt: skip
+
+
+def latest_measurement(settings: Settings) -> tuple[dict[str, Any], str]:
+    """What the last spike of this state folder measured; else what came with the workshop.
+
+    Returns:
+        The numbers, for `orders` orders, and where they come from.
+    """
+    runs = sorted((settings.state_dir / "spikes").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(runs):
+        measured = json.loads(path.read_text(encoding="utf-8")).get("measured", {})
+        if measured.get("orders") and measured.get("publishes") and measured.get("writerCalls"):
+            return measured, path.name
+    measured = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return measured, f"a spike of {measured['orders']:,} orders"
+
+
+def usage(orders: int, measured: dict[str, Any], emails_per_order: float) -> dict[str, float]:
+    """What the design uses for a number of orders: `{item of the price file: quantity}`."""
+    share = orders / measured["orders"]
+    return {
+        "api_request": orders,
+        "sqs_request": orders * (1 + 2 / MESSAGES_PER_REQUEST),
+        "lambda_request": share * (measured["writerCalls"] + measured["notifierCalls"]),
+        "lambda_gb_second": share * measured["billedMilliseconds"] / 1000 * MEMORY_GB,
+        "dynamodb_write_unit": orders * UNITS_PER_TRANSACTED_ITEM,
+        "sns_publish": orders * emails_per_order,
+        "sns_email": orders * emails_per_order,
+        "logs_gb": share * measured["logBytes"] / 1e9,
+    }
+
+
+def spread(orders: int) -> dict[str, Any]:
+    """The same design when orders come evenly over the month: how many fall into one window, by shard."""
+    rate = orders / SECONDS_A_MONTH
+    emails = 1 / (1 + rate / SHARDS * WINDOW)
+    writes = 1 / (1 + rate * WINDOW)
+    return {
+        "orders": 1,
+        "publishes": emails,
+        "writerCalls": writes,
+        "notifierCalls": emails,
+        "billedMilliseconds": NAIVE_MILLISECONDS * (writes + emails),
+        "logBytes": LINES_OF_LAMBDA * (writes + emails) + 500,
+    }
+
+
+def naive(orders: int) -> dict[str, float]:
+    """One put, one publish and one e-mail for each order."""
+    return {
+        "api_request": orders,
+        "sqs_request": orders * 3,
+        "lambda_request": orders * 2,
+        "lambda_gb_second": orders * 2 * NAIVE_MILLISECONDS / 1000 * MEMORY_GB,
+        "dynamodb_write_unit": orders,
+        "sns_publish": orders,
+        "sns_email": orders,
+        "logs_gb": orders * (2 * LINES_OF_LAMBDA + 500) / 1e9,
+    }

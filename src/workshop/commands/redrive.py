@@ -1,0 +1,211 @@
+"""`workshop redrive`: what lies in the dead-letter queues, and back with it into the flow.
+
+Orders go back through the front door, the API: nobody but its role may send to the queue, and what was no order
+then is refused there once more and stays where it is. An order without an id of its own gets the id of its first
+message, so that one which was stored after all is not stored twice.
+
+The stream's failure queue holds no records, only their place in the stream. They are fetched from there while
+they live (24 hours) and handed to POC-Lambda-2.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from botocore.exceptions import ClientError
+from typer import Option
+
+from workshop.errors import WorkshopError
+from workshop.step import Workshop
+from workshop.web import json_object, post
+
+ORDERS, RECORDS = "ecommerce-orders-dlq", "ecommerce-orders-stream-dlq"
+#: Seconds for which a message is hidden from others while it is looked at and sent back.
+HIDDEN = 120
+#: More than this are left for the next run.
+MOST = 1_000
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message of a dead-letter queue.
+
+    Attributes:
+        queue: the queue's name before the prefix.
+        id: the message's id.
+        body: its text.
+        handle: what SQS wants for deleting it.
+        age: seconds since it was sent first.
+        reason: why it is here.
+    """
+
+    queue: str
+    id: str
+    body: str
+    handle: str
+    age: int
+    reason: str
+
+
+def redrive(
+    ws: Workshop,
+    id: Annotated[str | None, Option(help="Only the message with this id.")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only show what lies there.")] = False,
+    discard: Annotated[bool, Option("--discard", help="Delete what the API refuses again.")] = False,
+) -> dict[str, Any]:
+    """Show what lies in the dead-letter queues, with reason and age, and send it back.
+
+    Example: workshop redrive --dry-run
+    """
+    ws.need("rest-api", "ecommerce-orders-api")
+    letters = [letter for queue in (ORDERS, RECORDS) for letter in receive(ws, queue)]
+    chosen = [letter for letter in letters if id in (None, letter.id)]
+    outcome: dict[str, list[dict[str, Any]]] = {"sent": [], "refused": [], "discarded": []}
+    try:
+        ws.console.table(
+            "Dead letters",
+            ("Queue", "Message", "Age", "Reason"),
+            [(one.queue, one.id, f"{one.age} s", one.reason) for one in chosen],
+        )
+        if id is not None and not chosen:
+            raise WorkshopError(f"There is no dead letter {id}.", "See: workshop redrive --dry-run")
+        if chosen and not dry_run:
+            ws.console.confirm(f"Send {len(chosen)} back?", ws.settings.yes)
+            for letter in chosen:
+                verdict, detail = send_back(ws, letter)
+                if verdict == "refused" and discard:
+                    verdict = "discarded"
+                if verdict != "refused":
+                    delete(ws, letter)
+                outcome[verdict].append({"id": letter.id, "queue": letter.queue, "detail": detail})
+                ws.console.say(f"  {verdict:<10}{letter.id}  {detail}")
+    finally:
+        settled = {entry["id"] for verdict in ("sent", "discarded") for entry in outcome[verdict]}
+        for letter in letters:
+            if letter.id not in settled:
+                show_again(ws, letter)
+    ws.console.say(", ".join(f"{len(entries)} {verdict}" for verdict, entries in outcome.items()))
+    return {"letters": [{k: v for k, v in vars(one).items() if k != "handle"} for one in chosen], **outcome}
+
+
+def receive(ws: Workshop, base: str) -> list[DeadLetter]:
+    """Take everything out of a dead-letter queue for a while; what is not deleted comes back."""
+    queue = ws.find("queue", base)
+    letters: dict[str, DeadLetter] = {}
+    while queue and len(letters) < MOST:
+        answer = ws.client("sqs").receive_message(
+            QueueUrl=queue["QueueUrl"], MaxNumberOfMessages=10, VisibilityTimeout=HIDDEN, AttributeNames=["All"],
+            WaitTimeSeconds=0,
+        )  # fmt: skip
+        for message in answer.get("Messages", []):
+            age = round(time.time() - int(message["Attributes"]["SentTimestamp"]) / 1000)
+            reason = reason_for_record(message) if base == RECORDS else reason_for_order(ws, message)
+            letters[message["MessageId"]] = DeadLetter(
+                base, message["MessageId"], message["Body"], message["ReceiptHandle"], age, reason
+            )
+        if not answer.get("Messages"):
+            break
+    return list(letters.values())
+
+
+def reason_for_order(ws: Workshop, message: dict[str, Any]) -> str:
+    """What POC-Lambda-1 said of a message at last."""
+    lines = [line for line in ws.find_in_log("POC-Lambda-1", message["MessageId"]) if line.get("level") == "ERROR"]
+    return lines[-1]["reason"] if lines else "POC-Lambda-1 said nothing of it: it failed, or never got it"
+
+
+def reason_for_record(message: dict[str, Any]) -> str:
+    """Why the trigger of POC-Lambda-2 gave up, and on how many records."""
+    report = json_object(message["Body"])
+    size = report.get("DDBStreamBatchInfo", {}).get("batchSize", "?")
+    return f"{size} record(s): {report.get('requestContext', {}).get('condition', 'unknown')}"
+
+
+def send_back(ws: Workshop, letter: DeadLetter) -> tuple[str, str]:
+    """Send one dead letter back into the flow.
+
+    Returns:
+        `sent` or `refused`, and what there is to say of it.
+    """
+    return tell_again(ws, letter) if letter.queue == RECORDS else order_again(ws, letter)
+
+
+def order_again(ws: Workshop, letter: DeadLetter) -> tuple[str, str]:
+    """Place the order once more, under the id that it had."""
+    order = json_object(letter.body)
+    body = json.dumps({"orderId": letter.id, **order}) if order else letter.body
+    status, answer = post(ws.api_url(), body.encode())
+    if status == 202:
+        return "sent", f"as order {json_object(body)['orderId']}"
+    return "refused", f"the API answered {status}: {answer.get('message', letter.reason)}"
+
+
+def tell_again(ws: Workshop, letter: DeadLetter) -> tuple[str, str]:
+    """Fetch records from the stream, and let POC-Lambda-2 have them once more."""
+    batch = json_object(letter.body).get("DDBStreamBatchInfo", {})
+    records = records_of(ws, batch)
+    if not records:
+        return "refused", "its records have left the stream, which keeps them for 24 hours; the orders are in the table"
+    answer = ws.client("lambda").invoke(
+        FunctionName=ws.name("POC-Lambda-2"), Payload=json.dumps({"Records": records}).encode()
+    )
+    if answer.get("FunctionError"):
+        return "refused", f"POC-Lambda-2 failed again: {json_object(answer['Payload'].read()).get('errorMessage')}"
+    return "sent", f"{len(records)} order(s) told of"
+
+
+def records_of(ws: Workshop, batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of a batch, in the form in which Lambda gets them; none if they are gone.
+
+    Args:
+        ws: the context.
+        batch: `streamArn`, `shardId`, `startSequenceNumber` and `endSequenceNumber`, as the trigger reported them.
+    """
+    streams = ws.client("dynamodbstreams")
+    try:
+        iterator = streams.get_shard_iterator(
+            StreamArn=batch["streamArn"], ShardId=batch["shardId"], ShardIteratorType="AT_SEQUENCE_NUMBER",
+            SequenceNumber=batch["startSequenceNumber"],
+        )["ShardIterator"]  # fmt: skip
+        records: list[dict[str, Any]] = []
+        while iterator:
+            page = streams.get_records(ShardIterator=iterator)
+            for record in page["Records"]:
+                if int(record["dynamodb"]["SequenceNumber"]) > int(batch["endSequenceNumber"]):
+                    return records
+                records.append(as_lambda_gets_it(record))
+            iterator = page.get("NextShardIterator") if page["Records"] else None
+        return records
+    except (KeyError, ClientError):
+        return []
+
+
+def as_lambda_gets_it(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as the stream's API gives it, with its time as a number, which JSON can carry."""
+    change = dict(record["dynamodb"])
+    if "ApproximateCreationDateTime" in change:
+        change["ApproximateCreationDateTime"] = change["ApproximateCreationDateTime"].timestamp()
+    return {"eventName": record["eventName"], "dynamodb": change}
+
+
+def delete(ws: Workshop, letter: DeadLetter) -> None:
+    """Take a letter out of its queue for good."""
+    url = ws.need("queue", letter.queue)["QueueUrl"]
+    ws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=letter.handle)
+
+
+def show_again(ws: Workshop, letter: DeadLetter) -> None:
+    """Let others see a letter again at once."""
+    url = ws.need("queue", letter.queue)["QueueUrl"]
+    ws.client("sqs").change_message_visibility(QueueUrl=url, ReceiptHandle=letter.handle, VisibilityTimeout=0)
+
+
+def refused(document: dict[str, Any], dry_run: bool = False, **_: Any) -> WorkshopError | None:
+    """What the command ends with when something could not be sent back."""
+    if dry_run or not document["refused"]:
+        return None
+    return WorkshopError(
+        f"{len(document['refused'])} dead letter(s) were refused again and stay where they are.",
+        "What is no order cannot become one; delete it with: workshop redrive --discard",
+    )
