@@ -4,16 +4,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint docs lock clean
+.PHONY: help demo test test-exhaustive bench lint docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/.run ## build, order, read the mail, clean up: on an embedded AWS of its own
+demo: $(VENV)/.plot ## build, order, read the mail, clean up: on an embedded AWS of its own
 	$(BIN)/workshop demo
 
 test: $(VENV)/.test ## run the tests against embedded AWSes
 	$(BIN)/pytest -n 2
+
+test-exhaustive: $(VENV)/.test ## run every case of the tests that else take a sample (about 10 minutes more)
+	$(BIN)/pytest -n 2 -m exhaustive
+
+bench: $(VENV)/.plot ## measure the design beside textbook functions, and write docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
 
 lint: $(VENV)/.test $(VENV)/.lint ## check style, types and imports
 	$(BIN)/ruff check .
@@ -33,9 +39,9 @@ lock: ## fix the newest versions that pyproject.toml allows, with their hashes
 clean: ## remove the virtual environment
 	rm -rf $(VENV)
 
-# One stamp for each set of packages: `run` is what the workshop needs, the others are extras of pyproject.toml.
-# Every package is fixed by version and hash; the workshop itself is installed in place.
-$(VENV)/.run $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt tools/requirements.py
+# One stamp for each extra of pyproject.toml. Every package is fixed by version and hash; the workshop itself is
+# installed in place.
+$(VENV)/.plot $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt tools/requirements.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python tools/requirements.py $* > $(VENV)/$*.txt
 	@echo "Installing packages ($*) into $(VENV) …"

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def asked_for(extra: str) -> set[str]:
-    """The names in pyproject.toml: of the build, of the workshop, and of one extra (`run` stands for none)."""
+    """The names in pyproject.toml: of the build, of the workshop, and of one extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
-    lines = [*project["build-system"]["requires"], *project["project"]["dependencies"], *extras.get(extra, [])]
+    lines = [*project["build-system"]["requires"], *project["project"]["dependencies"], *extras[extra]]
     return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in lines}
 
 

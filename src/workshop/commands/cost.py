@@ -21,6 +21,8 @@ MESSAGES_PER_REQUEST = 10
 UNITS_PER_TRANSACTED_ITEM = 2
 #: A new on-demand table's stream has so many shards; each is batched by itself.
 SHARDS, WINDOW = 4, 1.0
+#: A smaller spike says nothing of how well orders share writes and e-mails.
+ENOUGH_ORDERS = 1_000
 SECONDS_A_MONTH = 30 * 24 * 3600
 #: What each call of a function writes by itself (START, END, REPORT), and an estimate of how long a naive one runs.
 LINES_OF_LAMBDA, NAIVE_MILLISECONDS = 360, 15
@@ -82,7 +84,7 @@ def latest_measurement(settings: Settings) -> tuple[dict[str, Any], str]:
     runs = sorted((settings.state_dir / "spikes").glob("*.json"), key=lambda path: path.stat().st_mtime)
     for path in reversed(runs):
         measured = json.loads(path.read_text(encoding="utf-8")).get("measured", {})
-        if measured.get("orders") and measured.get("publishes") and measured.get("writerCalls"):
+        if measured.get("orders", 0) >= ENOUGH_ORDERS and measured.get("publishes") and measured.get("writerCalls"):
             return measured, path.name
     measured = json.loads(MEASURED.read_text(encoding="utf-8"))
     return measured, f"a spike of {measured['orders']:,} orders"

@@ -54,16 +54,15 @@ def spike(
     url = ws.api_url()
     ws.listen_to_mail()
     run = f"spike-{datetime.now(UTC):%Y%m%d%H%M%S}-"
-    sending, samples, began = Sending(), [], time.time()
+    samples: list[dict[str, Any]] = []
+    sending, began = Sending(), time.time()
     senders = ThreadPoolExecutor(concurrency)
     for number in range(orders):
         senders.submit(send, url, f"{run}{number:05d}", sending)
     try:
         watch(ws, run, orders, sending, samples, began)
     except KeyboardInterrupt:
-        ws.console.note(
-            "Interrupted: no more orders are sent. What was accepted goes its way; this is the account so far."
-        )
+        ws.console.note("Interrupted: no more orders are sent. What was accepted goes its way; the account so far:")
     finally:
         sending.stop.set()
         senders.shutdown(wait=True, cancel_futures=True)
@@ -122,6 +121,9 @@ def watch(ws: Workshop, run: str, orders: int, sending: Sending, samples: list[d
 def look(ws: Workshop, run: str, sending: Sending, began: float) -> dict[str, Any]:
     """One sample: where the orders are now."""
     queue, dead = ws.find("queue", "ecommerce-orders-queue") or {}, ws.find("queue", "ecommerce-orders-dlq") or {}
+    # The last hop first, so that no sample shows more orders there than before it.
+    notified = len(count_notified(ws, run, began))
+    stored = count_stored(ws, run)
     with sending.lock:
         accepted = len(sending.accepted)
     return {
@@ -129,8 +131,8 @@ def look(ws: Workshop, run: str, sending: Sending, began: float) -> dict[str, An
         "accepted": accepted,
         "waiting": int(queue.get("ApproximateNumberOfMessages", 0)),
         "inFlight": int(queue.get("ApproximateNumberOfMessagesNotVisible", 0)),
-        "stored": count_stored(ws, run),
-        "notified": len(count_notified(ws, run, began)),
+        "stored": stored,
+        "notified": notified,
         "deadLetters": int(dead.get("ApproximateNumberOfMessages", 0)),
     }
 
