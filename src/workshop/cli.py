@@ -47,6 +47,11 @@ COMMON = {
     "yes": Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")],
 }
 DEFAULTS: dict[str, Any] = {"target": "local", "prefix": "", "environment": "dev", "yes": False}
+SHOW_CLI = Annotated[
+    bool | None,
+    typer.Option("--show-cli/--no-show-cli", help="Print each call as an AWS CLI command; on a terminal by default."),
+]
+VERBOSE = Annotated[bool, typer.Option("--verbose", help="Print the calls that only look as well.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
 
 app = typer.Typer(
@@ -141,19 +146,20 @@ def command(
 def step_command(step: Step) -> Callable[[Workshop], None]:
     """The command that runs one step."""
 
-    def run(ws: Workshop) -> None:
-        build.run_steps(ws, [one for one in ws.steps if one.number == step.number], step.command)
+    def run(ws: Workshop, show_cli: SHOW_CLI = None, verbose: VERBOSE = False) -> None:
+        chosen = [one for one in ws.steps if one.number == step.number]
+        build.run_steps(ws, chosen, step.command, show_cli, verbose)
 
     run.__doc__ = f"Step {step.number}: {step.title}.\n\nExample: workshop {step.command} --prefix alice"
     return run
 
 
-def up(ws: Workshop) -> None:
+def up(ws: Workshop, show_cli: SHOW_CLI = None, verbose: VERBOSE = False) -> None:
     """Run all eight steps in order.
 
     Example: workshop up --prefix alice
     """
-    build.run_steps(ws, ws.steps, "up")
+    build.run_steps(ws, ws.steps, "up", show_cli, verbose)
 
 
 def join_commands() -> None:

@@ -63,6 +63,8 @@ class Workshop:
         steps: all steps, in order.
         mailbox: the e-mails of an embedded AWS; None on AWS, where they go to people.
         looking: True while nothing may be changed.
+        finished: told of every resource that a step has made right.
+        scratch: what the checks of one verification share.
     """
 
     settings: Settings
@@ -76,7 +78,7 @@ class Workshop:
     steps: list["Step"] = field(default_factory=list)
     mailbox: Mailbox | None = None
     looking: bool = False
-    #: What the checks of one verification share.
+    finished: Callable[["Resource"], None] = lambda resource: None
     scratch: dict[str, Any] = field(default_factory=dict)
     #: What `need` found during the current step: API Gateway takes few calls a second.
     _needed: dict[tuple[str, str], Description] = field(default_factory=dict)
@@ -462,6 +464,7 @@ class Step:
                 with ws.console.working(f"{resource.kind} {resource.name}"):
                     self._build(ws, declaration, resource)
                 resources.append(resource)
+                ws.finished(resource)
         finally:
             # Also when a resource failed: what was made before it stands.
             ws.console.table(

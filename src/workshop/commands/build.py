@@ -2,24 +2,32 @@
 
 from typing import Any
 
+from workshop.aws import Call
+from workshop.awscli import render
 from workshop.errors import ForeignResource
 from workshop.kinds import KINDS
 from workshop.step import Resource, Step, Workshop
 
 
-def run_steps(ws: Workshop, steps: list[Step], command: str) -> list[Resource]:
+def run_steps(
+    ws: Workshop, steps: list[Step], command: str, show_cli: bool | None = None, verbose: bool = False
+) -> list[Resource]:
     """Run steps one after the other, and say what comes next.
 
     Args:
         ws: the context.
         steps: which.
         command: who holds the lock meanwhile.
+        show_cli: print each call as an AWS CLI command; by default where a person reads along.
+        verbose: the calls that only look as well.
 
     Returns:
         All their resources.
     """
     resources: list[Resource] = []
     confirm_target(ws)
+    if ws.console.is_terminal if show_cli is None else show_cli:
+        tell_calls(ws, verbose)
     with ws.state.lock(command):
         for step in steps:
             resources += step.run(ws)
@@ -33,6 +41,24 @@ def run_steps(ws: Workshop, steps: list[Step], command: str) -> list[Resource]:
         ws.console.say(f"Orders go to: {url}")
         ws.console.say(f"Next: workshop order{ws.settings.options}")
     return resources
+
+
+def tell_calls(ws: Workshop, verbose: bool) -> None:
+    """Print, under each resource, the AWS CLI commands that do the same as the calls that were just made."""
+    calls: list[Call] = []
+
+    def tell(resource: Resource) -> None:
+        told = [call for call in calls if verbose or not call.is_read]
+        calls.clear()
+        if told:
+            ws.console.result(resource.result, resource.kind, resource.name)
+        for call in told:
+            package = f"{resource.name}.zip"
+            command = render(call.service, call.operation, call.parameters, package)
+            ws.console.say("    $ " + command.replace("\n", "\n    "), "dim")
+
+    ws.client.listeners.append(calls.append)
+    ws.finished = tell
 
 
 def confirm_target(ws: Workshop) -> None:
