@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 
 from workshop.aws import configured_region, session_for
 from workshop.commands import build, clean, local
+from workshop.commands import cli_script as cli_script_command
 from workshop.commands import cost as cost_command
 from workshop.commands import demo as demo_command
 from workshop.commands import doctor as doctor_command
@@ -175,6 +176,7 @@ def join_commands() -> None:
     command(app, spike_command.spike, json=True, failure=spike_command.failed)
     command(app, redrive_command.redrive, json=True, failure=redrive_command.refused)
     command(app, cost_command.cost, json=True)
+    command(app, cli_script_command.cli_script, name="cli-script")
     command(app, policy_command.policy)
     command(app, doctor_command.doctor, json=True, failure=doctor_command.unwell)
     command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)

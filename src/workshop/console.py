@@ -32,11 +32,12 @@ class Console:
 
     Args:
         json_only: standard output takes one JSON document; everything else goes to standard error.
+        quiet: only errors are said.
     """
 
-    def __init__(self, json_only: bool = False) -> None:
+    def __init__(self, json_only: bool = False, quiet: bool = False) -> None:
         self.json_only = json_only
-        self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
         self.out = self.err if json_only else RichConsole(highlight=False)
 
     @property

@@ -1,0 +1,58 @@
+"""`workshop cli-script`: the whole build as a bash script, recorded from the steps themselves."""
+
+import dataclasses
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from workshop.console import Console
+from workshop.embedded import Embedded
+from workshop.opening import load, open_workshop
+from workshop.script import Recorded, Script
+from workshop.settings import Settings
+
+
+def cli_script(
+    settings: Settings,
+    console: Console,
+    cleanup: Annotated[bool, Option("--cleanup", help="The script that takes everything down again.")] = False,
+) -> None:
+    """Print a bash script of AWS CLI calls that builds the same as the steps.
+
+    Example: workshop cli-script --prefix alice > build.sh && bash build.sh
+    """
+    console.note("Recording the calls on an embedded AWS of their own.")
+    with tempfile.TemporaryDirectory(prefix="workshop-script-") as folder:
+        own = dataclasses.replace(settings, target="local", state_dir=Path(folder), yes=True)
+        try:
+            sys.stdout.write(record(own, Console(json_only=True, quiet=True), cleanup))
+        finally:
+            Embedded(own.state_dir).stop()
+
+
+def record(settings: Settings, console: Console, cleanup: bool) -> str:
+    """Run the steps, and the clean-up if that is wanted, and write down the calls of the latter or the former."""
+    ws = open_workshop(settings, console)
+    recorded: list[Recorded] = []
+    part = ""
+
+    def listen(call) -> None:  # type: ignore[no-untyped-def]
+        if call.service != "sts":
+            recorded.append(Recorded(call, part))
+
+    ws.client.listeners.append(listen)
+    for step in ws.steps:
+        part = f"Step {step.number}: {step.title}"
+        step.run(ws)
+    if cleanup:
+        recorded.clear()
+        part = "Take everything away"
+        load("cleanup/teardown.py").delete_ours(ws)
+    script = Script(ws.account, ws.region, recorded, cleanup)
+    whose = f" for the prefix {settings.prefix}" if settings.prefix else ""
+    if cleanup:
+        return script.text(f"Takes the orders workshop down{whose}.", "bash cleanup.sh")
+    return script.text(f"Builds the orders workshop{whose}.", "bash build.sh")

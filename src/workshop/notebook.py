@@ -1,0 +1,575 @@
+"""The workshop in Jupyter: the commands' own functions, with tables, pictures and errors for a notebook.
+
+The one module that knows IPython, and like the commands a top floor: it uses the package, and nothing in the
+package uses it. Everything that it shows comes from the same functions as in the terminal, so both say the same.
+
+Each table of checks carries its account as metadata of the output (`{"workshop": {"passed", "failed"}}`). That
+is how a test tells red from green without reading HTML.
+"""
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from IPython import get_ipython
+from IPython.display import HTML, Image, Markdown, display
+from rich.console import Console as RichConsole
+
+from workshop.aws import Call, configured_region
+from workshop.commands import build
+from workshop.commands import inbox as inbox_command
+from workshop.commands import spike as spike_command
+from workshop.commands.verify import grade
+from workshop.console import STYLES, Console
+from workshop.errors import NotBuilt, WorkshopError
+from workshop.kinds import KINDS
+from workshop.meaning import brief
+from workshop.opening import load, open_workshop
+from workshop.plot import spike_axes
+from workshop.settings import DEFAULT_REGION, REPOSITORY, Settings
+from workshop.state import State
+from workshop.step import Step, Workshop
+from workshop.tracing import HOPS, follow, way_ended
+
+#: How a state is coloured: readable on JupyterLab's light and dark themes.
+COLOURS = {"green": "#1a9850", "yellow": "#c77700", "red": "#d73027", "dim": "#7f8792"}
+STYLE = """<style>
+table.workshop {font-size: 0.92em; border-collapse: collapse; margin: 0.4em 0 0.8em 0}
+table.workshop caption {caption-side: top; text-align: left; font-weight: 600; padding: 0.3em 0; color: inherit}
+table.workshop th, table.workshop td {text-align: left !important; vertical-align: top; padding: 0.28em 0.9em 0.28em
+ 0.4em; border-bottom: 1px solid rgba(128, 128, 128, 0.22); overflow-wrap: anywhere; max-width: 44em}
+table.workshop b {font-weight: 600; white-space: nowrap}
+div.workshop {border-left: 4px solid; padding: 0.45em 0.9em; margin: 0.3em 0; background: rgba(128, 128, 128, 0.08)}
+div.workshop pre {margin: 0.5em 0 0 0; white-space: pre-wrap}
+</style>"""
+#: The colour of each hop in the picture of an order's way: that of its AWS service.
+HOP_COLOURS = dict(
+    zip(HOPS, ("#8c4fff", "#e7157b", "#ed7100", "#3b48cc", "#6b76dd", "#ed7100", "#e7157b", "#5a6b86"), strict=True)
+)
+#: Calls of which a list is long enough.
+MOST_CALLS = 40
+
+
+class NotebookConsole(Console):
+    """A console that draws tables as HTML and shows what it is working on in one line that comes and goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Neither a terminal nor rich's own form of Jupyter output, which needs ipywidgets for anything live.
+        self.out = self.err = RichConsole(force_jupyter=False, force_terminal=False, highlight=False, soft_wrap=True)
+        self.notes_in_place = False
+        self._line: tuple[int, Any] = (-1, None)
+
+    @contextlib.contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Show what is being done, for as long as it takes."""
+        self._write(what)
+        try:
+            yield
+        finally:
+            self._write("")
+
+    def note(self, text: str) -> None:
+        """Print a line beside the result; during a long piece of work, over the line before."""
+        if self.notes_in_place:
+            self._write(text)
+        else:
+            self.say(text)
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Draw rows of text as a table."""
+        display(HTML(_table(title, columns, rows)))
+
+    def _write(self, text: str) -> None:
+        """Write over the one line of this cell."""
+        html = HTML(f'<span style="color: {COLOURS["dim"]}">&#8987; {escape(text)} &#8230;</span>' if text else "")
+        cell, handle = self._line
+        if cell == _cell() and handle is not None:
+            handle.update(html)
+        elif text:
+            self._line = (_cell(), display(html, display_id=True))
+
+
+class _Calls:
+    """The AWS calls of the cell that runs."""
+
+    def __init__(self) -> None:
+        self.cell, self.calls = -1, []  # type: int, list[Call]
+
+    def hear(self, call: Call) -> None:
+        if self.cell != _cell():
+            self.cell, self.calls = _cell(), []
+        self.calls.append(call)
+
+
+_calls = _Calls()
+
+
+def begin(
+    number: int,
+    *,
+    needs: tuple[int, ...] | None = None,
+    target: str | None = None,
+    profile: str | None = None,
+    region: str | None = None,
+    prefix: str | None = None,
+    environment: str | None = None,
+    email: str | None = None,
+    yes: bool = False,
+) -> Workshop:
+    """Open the workshop: the first code cell of each notebook, which can be run again at any time.
+
+    What is not given comes from the same environment variables as in the terminal, and has the same defaults.
+
+    Args:
+        number: of the notebook, 0 to 9.
+        needs: the numbers of the steps that must have run; by default those that the step itself needs.
+        target: `local`, the embedded AWS, or `aws`.
+        profile, region, prefix, environment, email: as on the command line.
+        yes: with `aws`: this is the right account, change it.
+
+    Raises:
+        WorkshopError: the target cannot be used, or an earlier step is missing.
+    """
+    _explain_errors()
+    settings = _settings(target, profile, region, prefix, environment, email, yes)
+    ws = open_workshop(settings, NotebookConsole())
+    ws.client.listeners.append(_calls.hear)
+    _introduce(ws)
+    if settings.target == "aws" and not yes:
+        raise WorkshopError(
+            "Nothing was changed.", "If this is the right account, add yes=True and run this cell again."
+        )
+    if needs is None:
+        needs = ws.steps[number - 1].needs if 1 <= number <= len(ws.steps) else ()
+    _demand(ws, needs)
+    return ws
+
+
+def _settings(
+    target: str | None,
+    profile: str | None,
+    region: str | None,
+    prefix: str | None,
+    environment: str | None,
+    email: str | None,
+    yes: bool,
+) -> Settings:
+    """What the cell says, else what the environment says, else the default: as on the command line."""
+    variables = os.environ
+    target = target or variables.get("WORKSHOP_TARGET") or "local"
+    if target == "aws":
+        profile = profile or variables.get("AWS_PROFILE") or None
+    region = region or variables.get("AWS_REGION") or (configured_region(profile) if target == "aws" else None)
+    folder = variables.get("WORKSHOP_STATE_DIR")
+    place = {"state_dir": Path(folder).expanduser().resolve()} if folder else {}
+    return Settings(
+        target=target,
+        region=region or DEFAULT_REGION,
+        profile=profile,
+        prefix=variables.get("WORKSHOP_PREFIX", "") if prefix is None else prefix,
+        environment=environment or variables.get("WORKSHOP_ENVIRONMENT") or "dev",
+        email=email or variables.get("WORKSHOP_EMAIL") or None,
+        yes=yes or target == "local",
+        **place,
+    )
+
+
+def _introduce(ws: Workshop) -> None:
+    """Say where the work will be done, as whom, and at what cost."""
+    local = ws.settings.target == "local"
+    rows = {
+        "Target": f"the embedded AWS at {ws.client.endpoint}" if local else f"AWS, account {ws.account}",
+        "Identity": ws.identity,
+        "Region": ws.region,
+        "Names": f"{ws.name('ecommerce-orders')}, {ws.name('POC-Lambda-1')}, …",
+        "Cost": "nothing"
+        if local
+        else "nothing while nobody orders; less than a cent for all ten notebooks (workshop cost)",
+    }
+    if not local:
+        rows["E-mail"] = ws.settings.email or "nobody yet: add email=…, step 6 needs it"
+    display(HTML(_table("", ("Workshop", ""), rows.items())))
+
+
+def _demand(ws: Workshop, needs: Iterable[int]) -> None:
+    """Check that earlier steps stand.
+
+    Raises:
+        NotBuilt: one does not; the message names its notebook.
+    """
+    for step in (ws.steps[number - 1] for number in needs):
+        for declaration in step.declarations:
+            kind = KINDS.get(declaration.kind)
+            found = kind and kind.find(ws, declaration.named(ws))
+            if kind and (found is None or not kind.is_ours(ws, found)):
+                raise NotBuilt(
+                    f"Step {step.number} must run first: the {declaration.kind} {declaration.named(ws)} is missing.",
+                    f"Run {step.command}.ipynb, or in a terminal: workshop {step.command}{ws.settings.options};"
+                    " then run this cell again.",
+                )
+    done = ", ".join(str(number) for number in needs)
+    _tell(f"Ready: step {done} stands." if len(done) == 1 else f"Ready: steps {done} stand." if done else "Ready.")
+
+
+def run(ws: Workshop, number: int) -> None:
+    """Run a step, exactly as `workshop 03_sqs` does, and fold its changes away as AWS CLI commands.
+
+    Args:
+        ws: the context.
+        number: of the step.
+
+    Raises:
+        WorkshopError: something stands in the way.
+    """
+    step = ws.steps[number - 1]
+    if ws.settings.target == "aws" and not ws.settings.prefix:
+        build.refuse_foreign_names(ws)
+    with ws.state.lock(f"the notebook of {step.command}"):
+        # A terminal may have written to the record since this notebook opened it.
+        ws.state = State.load(ws.settings, ws.account, ws.state.embedded)
+        resources = step.run(ws)
+    counts = {word: sum(r.result == word for r in resources) for word in ("created", "updated", "unchanged")}
+    _tell(", ".join(f"{count} {word}" for word, count in counts.items() if count) + ".")
+    as_cli(changes=True)
+
+
+def verify(ws: Workshop, *numbers: int, only_failed: bool = False) -> None:
+    """Run the checks of some steps, exactly as `workshop verify` does.
+
+    Args:
+        ws: the context.
+        numbers: of the steps; none stands for all.
+        only_failed: leave out what passed.
+    """
+    steps = [ws.steps[number - 1] for number in numbers] or ws.steps
+    verdicts = grade(ws, steps)
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    tables = []
+    for step in steps:
+        rows = [v for v in verdicts if v.step == step.number and not (only_failed and v.passed)]
+        if rows:
+            columns = ("Check", "Result", "Found", "Remedy") if failed else ("Check", "Result", "Found")
+            texts = [(v.name, "pass" if v.passed else "fail", v.detail, v.remedy)[: len(columns)] for v in rows]
+            tables.append(_table(f"Step {step.number}: {step.title}", columns, texts))
+    summary = f"{len(verdicts) - len(failed)} of {len(verdicts)} checks pass."
+    _account("".join(tables) + _box(summary, "red" if failed else "green"), len(verdicts) - len(failed), len(failed))
+
+
+def exercise(ws: Workshop, number: int, answer: Any) -> None:
+    """Check the answer to a notebook's exercise, and tell what is still missing.
+
+    Args:
+        ws: the context.
+        number: of the notebook.
+        answer: what the exercise asks for.
+    """
+    rows: list[tuple[str, bool, str]] = []
+    try:
+        for row in load("notebooks/exercises.py").CHECKERS[number](ws, answer):
+            rows.append(row)
+    except Exception as error:  # whatever a first try does wrong
+        reason = _in_words(error) if isinstance(error, (WorkshopError, ClientError)) else repr(error)
+        rows.append(("your answer can be used", False, f"It led to: {reason}"))
+    passed = sum(row[1] for row in rows)
+    texts = [(what, "pass" if good else "fail", "" if good else hint) for what, good, hint in rows]
+    done = passed == len(rows)
+    end = "Solved. Well done!" if done else f"{len(rows) - passed} to go: change the cell above, and run both again."
+    html = _table("Your exercise", ("What is asked for", "Result", "Hint"), texts) + _box(
+        end, "green" if done else "red"
+    )
+    _account(html, passed, len(rows) - passed)
+
+
+def show(path: str, *names: str) -> None:
+    """Show a file of this repository with its syntax highlighted, or some of its functions.
+
+    Args:
+        path: from the repository's root, such as `steps/03_sqs.py`.
+        names: of functions, classes or constants; none stands for the whole file.
+    """
+    text = (REPOSITORY / path).read_text(encoding="utf-8")
+    language = {"py": "python", "json": "json"}.get(path.rsplit(".", 1)[-1], "")
+    for first, part in _parts(text, names) if names else [(1, text.rstrip("\n"))]:
+        last = first + part.count("\n")
+        display(Markdown(f"[`{path}`](../{path}), lines {first} to {last}\n\n````{language}\n{part}\n````"))
+
+
+def _parts(text: str, names: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The definitions of some names in a Python text, with their decorators and the comment above."""
+    import ast
+
+    lines, tree = text.splitlines(), ast.parse(text)
+    defined = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        for name in [getattr(node, "name", None), *(getattr(target, "id", None) for target in targets)]:
+            defined[name] = node
+    for name in names:
+        node = defined[name]
+        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
+        while lines[first - 2].startswith("#"):
+            first -= 1
+        yield first, "\n".join(lines[first - 1 : node.end_lineno])
+
+
+def table(rows: Any, title: str = "") -> None:
+    """Show rows as a table.
+
+    Args:
+        rows: a list of dictionaries with the same keys, or one dictionary, shown as names and values.
+        title: stands above.
+    """
+    if isinstance(rows, dict):
+        rows = [{"": key, "Value": value} for key, value in rows.items()]
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row)) or ["Nothing"]
+    display(HTML(_table(title, columns, [[_cell_text(row.get(key, "")) for key in columns] for row in rows])))
+
+
+def as_cli(changes: bool = False) -> None:
+    """Show the AWS calls of this cell as AWS CLI commands; folded away if they are many.
+
+    Args:
+        changes: only those that changed something.
+    """
+    try:
+        from workshop.awscli import render
+    except ImportError:
+        return
+    calls = [call for call in _calls.calls if _calls.cell == _cell() and not (changes and call.is_read)]
+    lines = dict.fromkeys(render(call.service, call.operation, call.parameters) for call in calls[:MOST_CALLS])
+    if not lines:
+        return
+    text = "\n".join(lines)
+    if len(lines) == 1:
+        display(Markdown(f"With the AWS CLI:\n\n```bash\n{text}\n```"))
+        return
+    more = f" (the first {MOST_CALLS})" if len(calls) > MOST_CALLS else ""
+    summary = f"<summary>With the AWS CLI: {len(lines)} commands{more}</summary>"
+    display(Markdown(f"<details>{summary}\n\n```bash\n{text}\n```\n\n</details>"))
+
+
+@contextlib.contextmanager
+def refused() -> Iterator[None]:
+    """Show that AWS, or the workshop, refuses what stands in the `with` block.
+
+    Raises:
+        WorkshopError: it was not refused.
+    """
+    try:
+        yield
+    except (WorkshopError, ClientError) as error:
+        _tell(f"Refused, as it should be. {_in_words(error)}")
+    else:
+        raise WorkshopError("This should have been refused, and was not.", "Run the step again, then this cell.")
+
+
+def follow_order(ws: Workshop, order_id: str, wait: float = 30) -> None:
+    """Follow an order hop by hop, exactly as `workshop trace` does, and draw its way.
+
+    Args:
+        ws: the context.
+        order_id: which order.
+        wait: seconds to wait for the next hop.
+
+    Raises:
+        WorkshopError: its way ended; the message names the hop and the likely cause.
+    """
+    ws.listen_to_mail()
+    document = follow(ws, order_id, wait)
+    if document["hops"]:
+        draw_way(document["hops"])
+    problem = way_ended(document)
+    if problem:
+        raise problem
+
+
+def draw_way(hops: list[dict[str, Any]]) -> None:
+    """Draw the way of an order: its stations, and below them the time that each took, true to scale.
+
+    Args:
+        hops: as `workshop trace` returns them: `[{"hop", "at", "detail"}]`.
+    """
+    from matplotlib.figure import Figure
+
+    known = [(hop["hop"], datetime.fromisoformat(hop["at"]).timestamp() * 1000) for hop in hops if hop["at"]]
+    if not known:
+        return
+    start, names = known[0][1], [name for name, _ in known]
+    times = [at - start for _, at in known]
+    figure = Figure(figsize=(11, 3.1), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=[2, 1])
+    above.set_xlim(-0.6, len(names) - 0.4)
+    above.set_ylim(-0.75, 0.75)
+    above.axis("off")
+    for place, (name, at) in enumerate(zip(names, times, strict=True)):
+        colour = HOP_COLOURS[name]
+        above.plot(place, 0, "o", markersize=27, color=colour)
+        above.text(place, 0, str(place + 1), ha="center", va="center", color="white", fontweight="bold")
+        above.text(place, -0.42, name, ha="center", va="top", fontweight="bold")
+        if place:
+            took = at - times[place - 1]
+            above.annotate(
+                "", (place - 0.24, 0), (place - 0.76, 0), arrowprops={"arrowstyle": "-|>", "color": "#7f8792"}
+            )
+            above.text(place - 0.5, 0.16, f"{took:,.0f} ms", ha="center", fontsize=10)
+            below.barh(0, took, left=times[place - 1], color=colour, edgecolor="white", height=0.7)
+            if took > 0.04 * times[-1]:
+                middle = times[place - 1] + took / 2
+                below.text(middle, 0, str(place + 1), ha="center", va="center", color="white", fontweight="bold")
+    below.set_yticks([])
+    below.set_xlim(0, max(times[-1], 1))
+    below.set_xlabel("milliseconds since the API took the order")
+    below.spines[["top", "right", "left"]].set_visible(False)
+    picture(figure)
+
+
+def spike(ws: Workshop, orders: int = 200, concurrency: int = 20) -> dict[str, Any]:
+    """Place many orders at once, exactly as `workshop spike` does, and draw what became of them.
+
+    Args:
+        ws: the context; its console must be a notebook's.
+        orders: how many.
+        concurrency: how many clients at once.
+
+    Returns:
+        The account: `sent`, `accepted`, `stored`, `notified`, `lost`, `duplicates` and more.
+    """
+    assert isinstance(ws.console, NotebookConsole)
+    ws.console.notes_in_place = True
+    try:
+        document = spike_command.spike(ws, orders=orders, concurrency=concurrency)
+    finally:
+        ws.console.notes_in_place = False
+    draw_spike(document["samples"])
+    return document
+
+
+def draw_spike(samples: list[dict[str, Any]]) -> None:
+    """Draw the curves of a spike: orders accepted, stored and told of, and how many waited in the queue."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4.4), layout="constrained")
+    spike_axes(figure, samples)
+    picture(figure)
+
+
+def picture(figure: Any) -> None:
+    """Show a matplotlib figure, sharp on every screen."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=160, facecolor="white")
+    display(Image(data.getvalue(), width=round(figure.get_figwidth() * 80), alt="A plot of the numbers above"))
+
+
+def mail(ws: Workshop, wait: float = 10, last: int = 3) -> None:
+    """Show the last e-mails that the subscriber got; on AWS they are in people's mailboxes.
+
+    Args:
+        ws: the context.
+        wait: seconds to wait for a first one.
+        last: how many are shown in full.
+    """
+    if ws.mailbox is None:
+        _tell("On AWS, the e-mails are in the mailbox of whoever subscribed. Have a look there.")
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        mails = inbox_command.inbox(ws, wait)
+    for one in mails[-last:]:
+        head = f"To: {one['to']}<br>Subject: <b>{escape(one['subject'])}</b>"
+        body = one["body"] if len(one["body"]) < 900 else one["body"][:900].rstrip() + "\n…"
+        display(
+            HTML(f'{STYLE}<div class="workshop" style="border-color: #d6246e">{head}<pre>{escape(body)}</pre></div>')
+        )
+    orders = sum(len(one["orderIds"]) for one in mails)
+    _tell(f"{len(mails)} e-mails so far, which tell of {orders} orders." if mails else "No e-mail yet.")
+
+
+def _explain_errors() -> None:
+    """Let errors of the workshop and of AWS appear as one line with the remedy."""
+    shell = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((WorkshopError, ClientError, BotoCoreError, NameError), _one_line)
+
+
+def _one_line(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None) -> None:
+    """What IPython calls instead of showing a traceback. The cell still counts as failed."""
+    if isinstance(error, NameError) and error.name != "ws":
+        shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+        return
+    # What the kernel itself calls to send a traceback; there is no public way to send a shorter one.
+    shell._showtraceback(kind, error, [f"\x1b[1;31mError:\x1b[0m {_in_words(error)}"])
+
+
+def _in_words(error: Exception) -> str:
+    """An error in one line, with what to try."""
+    if isinstance(error, NameError):
+        return "The workshop is not open yet. Run the first code cell of this notebook."
+    if isinstance(error, ClientError):
+        answer = error.response["Error"]
+        return f"AWS refused {error.operation_name}: {answer.get('Code', '')}. {' '.join(answer.get('Message', '').split())}"
+    if isinstance(error, BotoCoreError):
+        return f"AWS cannot be reached: {error}. Run the first code cell again, then this one."
+    return " ".join(str(error).split())
+
+
+def _cell() -> int:
+    """The number of the cell that runs; 0 outside of a notebook."""
+    shell = get_ipython()
+    return int(shell.execution_count) if shell is not None else 0
+
+
+def _tell(text: str, colour: str = "green") -> None:
+    display(HTML(_box(text, colour)))
+
+
+def _account(html: str, passed: int, failed: int) -> None:
+    display(HTML(html), metadata={"workshop": {"passed": passed, "failed": failed}})
+
+
+def _box(text: str, colour: str) -> str:
+    return f'{STYLE}<div class="workshop" style="border-color: {COLOURS[colour]}">{escape(text)}</div>'
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows)
+    caption = f"<caption>{escape(title)}</caption>" if title else ""
+    return f'{STYLE}<table class="workshop">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _td(text: str) -> str:
+    style = STYLES.get(text, "").removeprefix("bold ")
+    return f'<td><b style="color: {COLOURS[style]}">{escape(text)}</b></td>' if style else f"<td>{escape(text)}</td>"
+
+
+def _cell_text(value: Any) -> str:
+    """A value as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | set):
+        return ", ".join(str(one) if not isinstance(one, dict) else json.dumps(one, default=str) for one in value)
+    return value if isinstance(value, str) else brief(value)
+
+
+def steps_table(steps: Iterable[Step]) -> None:
+    """Show the steps of the workshop: what each makes, and what it needs."""
+    rows = [
+        {
+            "Step": str(step.number),
+            "Title": step.title,
+            "Needs": ", ".join(map(str, step.needs)) or "nothing",
+            "Makes": ", ".join(dict.fromkeys(f"{d.kind} {d.base}" for d in step.declarations)),
+            "Checks": str(len(step.checks)),
+        }
+        for step in steps
+    ]
+    table(rows)
