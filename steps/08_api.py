@@ -19,8 +19,9 @@ import uuid
 from collections.abc import Callable
 
 from workshop.checking import Finding, equal, holds
+from workshop.context import PROBE
 from workshop.errors import GaveUp
-from workshop.step import PROBE, Resource, Step, Workshop
+from workshop.step import Resource, Step, Workshop
 from workshop.web import post
 
 step = Step(8, "api", "Create the API Gateway REST API", needs=(1, 3))

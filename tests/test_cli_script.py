@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -10,11 +11,11 @@ from workshop.aws import READS
 
 
 @pytest.fixture(scope="module", params=["build", "cleanup"])
-def script(request, worker_state_dir):
+def script(request):
     """Both scripts, recorded once."""
     options = ["--cleanup"] if request.param == "cleanup" else []
     ran = subprocess.run(
-        ["workshop", "cli-script", "--prefix", "carol", *options], capture_output=True, text=True, check=True, timeout=90
+        [sys.executable, "-m", "workshop", "cli-script", "--prefix", "carol", *options], capture_output=True, text=True, check=True, timeout=90
     )
     return request.param, ran.stdout
 

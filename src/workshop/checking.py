@@ -14,7 +14,7 @@ from workshop.errors import WorkshopError
 from workshop.meaning import brief, same
 
 if TYPE_CHECKING:
-    from workshop.step import Workshop
+    from workshop.context import Workshop
 
 
 @dataclass(frozen=True)

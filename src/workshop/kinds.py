@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
-    from workshop.step import Workshop
+    from workshop.context import Workshop
 
 #: What a resource is described as: the service's own answer, with at least `Arn`.
 Description = dict[str, Any]

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from workshop.step import Workshop
+from workshop.context import Workshop
 
 #: How POC-Lambda-2 begins the paragraph of an order.
 ORDER_LINE = re.compile(r"^Order (\S+)$", re.MULTILINE)

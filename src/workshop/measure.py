@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from workshop.context import Workshop
 from workshop.kinds import KINDS
-from workshop.step import Workshop
 from workshop.web import json_object
 
 #: What Lambda writes after each call: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html

@@ -10,7 +10,7 @@ much, somebody else runs step 1, and the participant gets this policy without it
 
 from typing import Any
 
-from workshop.step import Workshop
+from workshop.context import Workshop
 
 Statement = dict[str, Any]
 

@@ -91,7 +91,7 @@ DROP = """
 drop() {
   local answer
   answer=$("$@" 2>&1) && return
-  if ! grep -qE '(NotFound|NoSuchEntity|NonExistent|DoesNotExist|ResourceNotFound|parameter: SubscriptionArn)' <<<"$answer"; then
+  if ! grep -qE '(NotFound|NoSuchEntity|NonExistent|DoesNotExist|parameter: SubscriptionArn)' <<<"$answer"; then
     printf '%s\\n' "$answer" >&2
     return 1
   fi

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workshop.checking import run_check
+from workshop.context import Workshop
 from workshop.errors import WorkshopError
 from workshop.mail import read_mail
-from workshop.step import Workshop
 from workshop.web import json_object
 
 #: The hops in order, and the steps whose work is at fault when the way ends before one.

@@ -7,8 +7,9 @@ from botocore.exceptions import ClientError
 from typer import Argument
 
 from workshop.checking import Verdict, run_check
+from workshop.context import PROBE
 from workshop.errors import UsageError, WorkshopError
-from workshop.step import PROBE, Step, Workshop
+from workshop.step import Step, Workshop
 
 
 def verify(

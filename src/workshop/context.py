@@ -1,0 +1,193 @@
+"""The context: what every step and command gets, and passes to nobody but the toolkit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from workshop.aws import Clients
+from workshop.console import Console
+from workshop.embedded import Mailbox, invoke_url, is_embedded
+from workshop.errors import NotBuilt
+from workshop.kinds import KINDS, Description, as_list
+from workshop.settings import REPOSITORY, Settings
+from workshop.state import State
+from workshop.waiting import Patience
+from workshop.web import json_object
+
+if TYPE_CHECKING:
+    from workshop.resource import Resource
+    from workshop.step import Step
+
+#: How the ids of orders begin that checks place; each is taken out of the table again.
+PROBE = "check-"
+
+
+class Absent(Exception):
+    """What is looked at is not there. Only looking raises it; `Step.examine` catches it."""
+
+
+@dataclass
+class Workshop:
+    """The context: what every step and command gets, and passes to nobody but the toolkit.
+
+    Attributes:
+        settings: what the user asked for.
+        account: the AWS account id, 12 digits.
+        partition: `aws`, `aws-cn` or `aws-us-gov`.
+        identity: the ARN of who is calling.
+        client: gives the boto3 client of a service: `ws.client("sqs")`.
+        state: the record of what was made.
+        console: where to speak.
+        patience: waits, with the clock and the sleep of this context.
+        steps: all steps, in order.
+        mailbox: the e-mails of an embedded AWS; None on AWS, where they go to people.
+        looking: True while nothing may be changed.
+        finished: told of every resource that a step has made right.
+        scratch: what the checks of one verification share.
+    """
+
+    settings: Settings
+    account: str
+    partition: str
+    identity: str
+    client: Clients
+    state: State
+    console: Console
+    patience: Patience
+    steps: list["Step"] = field(default_factory=list)
+    mailbox: Mailbox | None = None
+    looking: bool = False
+    finished: Callable[["Resource"], None] = lambda resource: None
+    scratch: dict[str, Any] = field(default_factory=dict)
+    #: What `need` found during the current step: API Gateway takes few calls a second.
+    _needed: dict[tuple[str, str], Description] = field(default_factory=dict)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Our tags, as `{name: value}`."""
+        return self.settings.tags
+
+    @property
+    def tag_list(self) -> list[dict[str, str]]:
+        """Our tags, as the list of `Key` and `Value` that the older services take."""
+        return as_list(self.tags)
+
+    @property
+    def region(self) -> str:
+        """The region's name."""
+        return self.settings.region
+
+    def name(self, base: str) -> str:
+        """The participant's name for what the specification calls `base`."""
+        return self.settings.name(base)
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of a resource, from its service (as ARNs spell it) and its name, which must be whole.
+
+        IAM's ARNs have no region: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+        """
+        region = "" if service == "iam" else self.region
+        return f"arn:{self.partition}:{service}:{region}:{self.account}:{resource}"
+
+    def apigateway_arn(self, api_id: str, path: str = "") -> str:
+        """The ARN of a REST API, or of something in it; API Gateway's ARNs have no account."""
+        return f"arn:{self.partition}:apigateway:{self.region}::/restapis/{api_id}{path}"
+
+    def api_url(self) -> str:
+        """Where orders are placed: `https://….execute-api.….amazonaws.com/dev/orders`.
+
+        Raises:
+            NotBuilt: there is no API, or it has no stage.
+        """
+        api = self.need("rest-api", "ecommerce-orders-api")
+        stage = self.settings.environment
+        if KINDS["stage"].find(self, stage) is None:
+            raise NotBuilt(f"The API has no stage {stage}.", f"Run: workshop 08_api{self.settings.options}")
+        endpoint = self.client("apigateway").meta.endpoint_url
+        if is_embedded(endpoint):
+            return f"{invoke_url(endpoint, api['id'], stage)}/orders"
+        host = urlsplit(endpoint).hostname.replace("apigateway", f"{api['id']}.execute-api", 1)
+        return f"https://{host}/{stage}/orders"
+
+    def listen_to_mail(self) -> None:
+        """Let the embedded AWS collect the topic's e-mails, also if something else than the steps made it."""
+        topic = self.find("topic", "ecommerce-orders-topic")
+        if self.mailbox and topic:
+            self.mailbox.listen(topic["Arn"])
+
+    def find_order(self, order_id: str) -> dict[str, Any] | None:
+        """An order's item, as plain values; None if it is not in the table."""
+        item = self.client("dynamodb").get_item(
+            TableName=self.name("ecommerce-orders"), Key={"orderId": {"S": order_id}}, ConsistentRead=True
+        ).get("Item")  # fmt: skip
+        return item and {field: int(v["N"]) if "N" in v else next(iter(v.values())) for field, v in item.items()}
+
+    def find_in_log(self, function: str, text: str, since: float = 0) -> list[dict[str, Any]]:
+        """The JSON lines of a function's log that contain a text, oldest first.
+
+        Args:
+            function: its name before the prefix.
+            text: taken as one term, so it may hold anything but quotes.
+            since: seconds since 1970.
+        """
+        if KINDS["log-group"].find(self, self.name(f"/aws/lambda/{function}")) is None:
+            return []
+        pages = (
+            self.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(
+                logGroupName=self.name(f"/aws/lambda/{function}"),
+                filterPattern=f'"{text}"',
+                startTime=int(since * 1000),
+            )
+        )
+        lines = [json_object(event["message"]) for page in pages for event in page["events"]]
+        return sorted((line for line in lines if line), key=lambda line: line.get("time", 0))
+
+    def source(self, path: str) -> str:
+        """The text of a file of this repository, such as `src/api/order.schema.json`."""
+        return (REPOSITORY / path).read_text(encoding="utf-8")
+
+    def find(self, kind: str, base: str) -> Description | None:
+        """Look up one of our resources in AWS.
+
+        Args:
+            kind: a key of `KINDS`.
+            base: the name before the prefix.
+
+        Returns:
+            The service's description with `Arn`; None if there is none, or if it is somebody else's.
+        """
+        found = KINDS[kind].find(self, self.name(base))
+        return found if found is not None and KINDS[kind].is_ours(self, found) else None
+
+    def find_all(self, kind: str, base: str) -> list[Description]:
+        """Look up all of our resources of one name, where AWS lets names repeat."""
+        return [one for one in KINDS[kind].everything(self, self.name(base)) if KINDS[kind].is_ours(self, one)]
+
+    def need(self, kind: str, base: str) -> Description:
+        """Get what an earlier step made.
+
+        Args:
+            kind: a key of `KINDS`.
+            base: the name before the prefix.
+
+        Raises:
+            NotBuilt: it is not there; the message names the step that makes it.
+        """
+        found = self._needed.get((kind, base)) or self.find(kind, base)
+        if found is not None:
+            self._needed[kind, base] = found
+            return found
+        if self.looking:
+            raise Absent
+        maker = next(step for step in self.steps if step.makes(kind, base))
+        raise NotBuilt(
+            f"The {kind} {self.name(base)} is missing, which step {maker.number} makes.",
+            f"Run: workshop {maker.command}{self.settings.options}",
+        )
+
+    def forget_needed(self) -> None:
+        """Ask AWS again for what steps need, since something may have changed."""
+        self._needed.clear()

@@ -1,0 +1,194 @@
+"""A resource on its way to being right, or while it is looked at.
+
+The functions of a step's resources serve twice. When a step *runs*, `ensure` and `converge` create and update.
+When `status` *looks*, they only note what they would have done; a guard on every client refuses changes
+meanwhile. So what the workshop builds and what it reports as drift cannot part ways.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from workshop.context import Absent, Workshop
+from workshop.errors import ForeignResource
+from workshop.kinds import KINDS, Description, Kind
+from workshop.meaning import brief_pair, same
+from workshop.waiting import answer_was_lost
+
+#: How the services say that there is already something of that name.
+ALREADY_THERE = {
+    "EntityAlreadyExists",
+    "ResourceInUseException",
+    "ResourceConflictException",
+    "ResourceAlreadyExistsException",
+    "ConflictException",
+    "QueueNameExists",
+    "QueueAlreadyExists",
+}
+#: Seconds within which something just made shows up when it is looked for.
+VISIBLE_WITHIN = 60.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting that is not as it should be."""
+
+    setting: str
+    is_: Any
+    should: Any
+
+    def __str__(self) -> str:
+        is_, should = brief_pair(self.is_, self.should)
+        return f"{self.setting} is {is_}, should be {should}"
+
+
+class Resource:
+    """One resource of a step, while it is made right or looked at.
+
+    Attributes:
+        step: the number of the step that makes it.
+        kind, name: what it is and what it is called.
+        arn: its ARN, once it was found or made.
+        result: created, updated or unchanged; when looking: present, missing or drifted.
+        differences: what was not as it should be.
+    """
+
+    def __init__(self, ws: Workshop, step: int, kind: str, name: str) -> None:
+        self.ws, self.step, self.kind, self.name = ws, step, kind, name
+        self.arn = ""
+        self.result = "present" if ws.looking else "unchanged"
+        self.differences: list[Difference] = []
+        self.found: Description = {}
+        self._look: Callable[[], Description | None] = lambda: None
+
+    def __getitem__(self, key: str) -> Any:
+        """A value of AWS's description."""
+        return self.found[key]
+
+    def ensure(
+        self,
+        create: Callable[[], Any],
+        find: Callable[[], Description | None] | None = None,
+    ) -> Description:
+        """Find the resource, and only if there is none create it.
+
+        Args:
+            create: makes it. Its answer is not used: what stands is read back.
+            find: looks for it, where its kind cannot; returns a description with `Arn`.
+
+        Returns:
+            AWS's description of it.
+
+        Raises:
+            ForeignResource: there is one of this name, and it is not ours.
+            Absent: when looking: there is none.
+        """
+        kind = KINDS.get(self.kind, Kind(lambda ws, name: iter(())))
+        look = self._look = find or (lambda: kind.find(self.ws, self.name))
+        found = look()
+        if found is not None:
+            self._check_owner(kind, found)
+            if kind.going(found):
+                if not self.ws.looking:
+                    reason = f"the old {self.kind} {self.name} is being deleted"
+                    self.ws.patience.until(lambda: look() is None, reason, 600)
+                found = None
+        if found is None:
+            if self.ws.looking:
+                raise Absent
+            found = self._create(create, look)
+            self._check_owner(kind, found)
+            self.result = "created"
+        self.found, self.arn = found, found["Arn"]
+        if not self.ws.looking:
+            self.ws.state.record(self.step, self.kind, self.name, self.arn)
+        self._converge_tags(kind)
+        return found
+
+    def converge(
+        self,
+        should: dict[str, Any],
+        update: Callable[[dict[str, Any]], Any],
+        read: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        """Compare settings with what they should be, and put right those that differ.
+
+        Policies and other JSON texts are compared by what they mean, not by how they are written.
+
+        Args:
+            should: `{setting: value}`; None stands for a setting that must not be there.
+            update: called with those of `should` that differ.
+            read: tells what the settings are; by default the description that `ensure` found.
+
+        Raises:
+            WorkshopError: what `update` raises.
+        """
+        found = self._differences(should, read)
+        if not found:
+            return
+        if self.result != "created":
+            self.differences += found
+            self.result = "drifted" if self.ws.looking else "updated"
+        for last_try in () if self.ws.looking else (False, False, True):
+            try:
+                update({difference.setting: difference.should for difference in found})
+                return
+            except (ClientError, BotoCoreError) as error:
+                if last_try or not answer_was_lost(error):
+                    raise
+            # Some changes make something (a policy's version, a deployment): look before doing it again.
+            self._wait_for_lost_answer()
+            self.found = self._look() or self.found
+            found = self._differences(should, read)
+            if not found:
+                return
+
+    def _differences(self, should: dict[str, Any], read: Callable[[], dict[str, Any]] | None) -> list[Difference]:
+        actual = read() if read else self.found
+        return [Difference(k, actual.get(k), v) for k, v in should.items() if not same(actual.get(k), v)]
+
+    def _wait_for_lost_answer(self) -> None:
+        self.ws.console.note(f"waiting: no answer came to a change of {self.name}; looking what became of it")
+        self.ws.patience.sleep(1.0)
+
+    def _create(self, create: Callable[[], Any], look: Callable[[], Description | None]) -> Description:
+        """Create, and look for what was made. An answer that got lost is no reason to create a second one."""
+        for last_try in (False, False, True):
+            try:
+                create()
+            except (ClientError, BotoCoreError) as error:
+                exists = isinstance(error, ClientError) and error.response["Error"]["Code"] in ALREADY_THERE
+                if not exists and (last_try or not answer_was_lost(error)):
+                    raise
+                if not exists:
+                    self._wait_for_lost_answer()
+                found = look()
+                if found is not None:
+                    return found
+                if exists:
+                    raise
+            else:
+                reason = f"{self.name} was just made and does not show up yet"
+                visible: Description = self.ws.patience.until(look, reason, VISIBLE_WITHIN)
+                return visible
+        raise AssertionError("the last try returns or raises")
+
+    def _check_owner(self, kind: Kind, found: Description) -> None:
+        if not kind.is_ours(self.ws, found):
+            raise ForeignResource(
+                f"There is a {self.kind} {self.name} without our tags Project={self.ws.tags['Project']} and"
+                f" Participant={self.ws.tags['Participant']}: it is somebody else's and was left as it is.",
+                "Choose another --prefix.",
+            )
+
+    def _converge_tags(self, kind: Kind) -> None:
+        read, write = kind.tags, kind.tag
+        if read is None or write is None:
+            return
+        self.converge(
+            {f"tag {key}": value for key, value in self.ws.tags.items()},
+            read=lambda: {f"tag {key}": value for key, value in read(self.ws, self.found).items()},
+            update=lambda _: write(self.ws, self.found, self.ws.tags),
+        )
