@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import botocore.waiter
 import pytest
-
 from support import Ran, build, run, teardown
+
 from workshop.console import Console
 from workshop.embedded import Embedded
 from workshop.opening import open_workshop

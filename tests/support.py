@@ -175,12 +175,12 @@ def census(ws, whole: bool = False) -> list[tuple[str, Any]]:
 
 #: What changes by itself, or with every change, and says nothing of a setting.
 VOLATILE = {
-    "ResponseMetadata", "LastModified", "RevisionId", "LastModifiedTimestamp", "LastModifiedDate", "DefaultVersionId",
-    "UpdateDate", "CreateDate", "VersionId", "deploymentId", "lastUpdatedDate", "createdDate", "LastUpdateStatus",
-    "State", "StateTransitionReason", "StateReason", "StateReasonCode", "LastProcessingResult", "Location", "ItemCount", "TableSizeBytes",
-    "storedBytes", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed", "PolicyVersionList", "LastUsed", "RoleLastUsed",
-    "LastUpdateToPayPerRequestDateTime",
+    "ResponseMetadata", "LastModified", "RevisionId", "LastModifiedTimestamp", "LastModifiedDate",
+    "DefaultVersionId", "UpdateDate", "CreateDate", "VersionId", "deploymentId", "lastUpdatedDate", "createdDate",
+    "LastUpdateStatus", "State", "StateTransitionReason", "StateReason", "StateReasonCode", "LastProcessingResult",
+    "Location", "ItemCount", "TableSizeBytes", "storedBytes", "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed", "PolicyVersionList", "LastUsed",
+    "RoleLastUsed", "LastUpdateToPayPerRequestDateTime",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Break the built architecture in every way that a trainee does, one at a time, and see that each is found and repaired.
+"""Break the built architecture in every way that a trainee does, one at a time: each fault is found and repaired.
 
 For each fault: `status` shows the resource, `verify` names the step and the fault, an order placed through the API
 is traced to the hop where its way ends and the fault is its cause, `up` repairs, and `verify` is green again.
@@ -8,15 +8,17 @@ What was seen is written as a table, fault → failing check → hop, to `break-
 """
 
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
-
 from conftest import new_prefix
-from support import SPEC_ORDER, build, not_present, rows, teardown
+from support import SPEC_ORDER, build, eventually, not_present, rows, teardown
+
 from workshop.commands.build import run_steps, status
 from workshop.commands.verify import grade
 from workshop.errors import NotBuilt
@@ -32,8 +34,8 @@ ROLE_1, ROLE_2, ROLE_API = "Lambda-SQS-DynamoDB", "Lambda-DynamoDB-SNS", "APIGat
 JSON = "application/json"
 #: The order of the specification, with a text that only an escaping template lets through.
 ORDER = SPEC_ORDER | {"productName": "Soap & water=1 +%"}
-#: How fast the clock goes by which `verify` waits for its own order: here most orders never come.
-HASTE = 4
+#: Seconds that an order is waited for at the hop where its way ends.
+WAIT = 0.5
 
 
 # The breaks. Each takes the context and does what a person does in the console, with plain boto3.
@@ -117,12 +119,30 @@ def function_deleted(base):
 
 
 def function_set(base, **configuration):
-    return lambda ws: ws.client("lambda").update_function_configuration(FunctionName=ws.name(base), **configuration)
+    def change(ws):
+        ws.client("lambda").update_function_configuration(FunctionName=ws.name(base), **configuration)
+        settle(ws, base)
+
+    return change
 
 
 def function_raises(base):
-    code = packed("def handler(event, context):\n    raise RuntimeError('broken by a test')\n")
-    return lambda ws: ws.client("lambda").update_function_code(FunctionName=ws.name(base), ZipFile=code)
+    def change(ws):
+        code = packed("def handler(event, context):\n    raise RuntimeError('broken by a test')\n")
+        ws.client("lambda").update_function_code(FunctionName=ws.name(base), ZipFile=code)
+        settle(ws, base)
+
+    return change
+
+
+def settle(ws, base):
+    """Wait until a changed function is the one that runs."""
+
+    def active():
+        found = ws.client("lambda").get_function_configuration(FunctionName=ws.name(base))
+        return (found["State"], found["LastUpdateStatus"]) == ("Active", "Successful")
+
+    assert eventually(active)
 
 
 def mappings(ws, base):
@@ -256,11 +276,8 @@ def model_loosened(ws):
 
 
 def throttle_removed(ws):
-    # -1 is what API Gateway takes for "no limit of its own".
-    limits = [
-        {"op": "replace", "path": f"/*/*/throttling/{limit}", "value": "-1"} for limit in ("rateLimit", "burstLimit")
-    ]
-    ws.client("apigateway").update_stage(restApiId=api_id(ws), stageName="dev", patchOperations=limits)
+    without = [{"op": "remove", "path": "/*/*"}]
+    ws.client("apigateway").update_stage(restApiId=api_id(ws), stageName="dev", patchOperations=without)
 
 
 # The table.
@@ -279,7 +296,6 @@ class Fault:
         state: how `status` shows it.
         hop: the first hop that an order does not reach; None where it gets through.
         refused: the API takes no order, so there is none to follow.
-        cause: a part of the dead end's cause, where that is not the check's name.
     """
 
     what: str
@@ -290,7 +306,6 @@ class Fault:
     state: str
     hop: str | None = None
     refused: bool = False
-    cause: str = ""
 
 
 M, D = "missing", "drifted"
@@ -298,16 +313,18 @@ FAULTS = [
     # Step 1. The embedded AWS checks the rights of what the functions call, and of nothing else: neither whether
     # Lambda may assume the role, nor what the pollers and API Gateway do with it. There an order gets through.
     Fault("role of POC-Lambda-1 deleted", role_deleted(ROLE_1), 1, f"{ROLE_1}: only", ("role", ROLE_1), M, "table"),
-    Fault("role of POC-Lambda-2 deleted", role_deleted(ROLE_2), 1, f"{ROLE_2}: only", ("role", ROLE_2), M, "topic"),
+    Fault("role of POC-Lambda-2 deleted", role_deleted(ROLE_2), 1, f"{ROLE_2}: only", ("role", ROLE_2), M),
     Fault("role of the API deleted", role_deleted(ROLE_API), 1, f"{ROLE_API}: only", ("role", ROLE_API), M),
     Fault("right to write orders detached", detached(ROLE_1, "Lambda-Put-DynamoDB"), 1, "Lambda-Put-DynamoDB",
           ("role", ROLE_1), D, "table"),
     Fault("right to receive messages detached", detached(ROLE_1, "Lambda-Receive-SQS"), 1, "Lambda-Receive-SQS",
           ("role", ROLE_1), D),
+    # The topic's own policy lets the role in as well, and within an account one of the two is enough, on AWS too. What
+    # its right is worth by itself is shown in test_least_privilege.py.
     Fault("right to publish detached", detached(ROLE_2, "Lambda-Publish-SNS"), 1, "Lambda-Publish-SNS",
-          ("role", ROLE_2), D, "topic"),
+          ("role", ROLE_2), D),
     Fault("right to publish deleted", policy_deleted(ROLE_2, "Lambda-Publish-SNS"), 1, "Lambda-Publish-SNS",
-          ("policy", "Lambda-Publish-SNS"), M, "topic"),
+          ("policy", "Lambda-Publish-SNS"), M),
     Fault("right to read the stream detached", detached(ROLE_2, "Lambda-Read-DynamoDBStreams"), 1,
           "Lambda-Read-DynamoDBStreams", ("role", ROLE_2), D),
     Fault("right of the API to send detached", detached(ROLE_API, "APIGateway-Send-SQS"), 1, "APIGateway-Send-SQS",
@@ -350,9 +367,10 @@ FAULTS = [
           ("function", ONE), D, "lambda-1"),
     Fault("code of POC-Lambda-1 replaced", function_raises(ONE), 4, "the code of this repository", ("function", ONE),
           D, "lambda-1"),
+    # ministack's warm function keeps the credentials with which it started.
     Fault("POC-Lambda-1 with another role",
           lambda ws: function_set(ONE, Role=ws.arn("iam", f"role/{ws.name(ROLE_2)}"))(ws),
-          4, f"{ONE} has its own role", ("function", ONE), D, "table"),
+          4, f"{ONE} has its own role", ("function", ONE), D),
     Fault("partial failure reporting off", mapping_set(ONE, FunctionResponseTypes=[]), 4,
           "one bad message does not repeat", ("event-source-mapping", ONE), D),
     Fault("log group of POC-Lambda-1 kept for ever", log_group_for_ever(ONE), 4, "kept for two weeks",
@@ -374,7 +392,7 @@ FAULTS = [
     Fault("mapping 2 deleted", mapping_deleted(TWO), 7, f"the stream triggers {TWO}", ("event-source-mapping", TWO), M,
           "lambda-2"),
     Fault("stream off and on again", stream_renewed(), 7, f"the stream triggers {TWO}", ("event-source-mapping", TWO),
-          M, "lambda-2"),
+          D, "lambda-2"),
     Fault("environment variable of POC-Lambda-2 gone", function_set(TWO, Environment={"Variables": {}}), 7,
           "knows its topic", ("function", TWO), D, "lambda-2"),
     Fault("handler of POC-Lambda-2 renamed", function_set(TWO, Handler="index.main"), 7, "starts at index.handler",
@@ -400,14 +418,14 @@ FAULTS = [
     Fault("method deleted", method_deleted, 8, "it puts orders into the queue", ("method", "POST /orders"), M,
           refused=True),
     Fault("$util.urlEncode removed", integration_set(requestTemplates=unescaped), 8, "cannot add parameters",
-          ("method", "POST /orders"), D, "table", cause="the message is not JSON"),
+          ("method", "POST /orders"), D, "table"),
     # ministack does not ask which role API Gateway sends with, nor what it may do.
     Fault("integration with another role",
           integration_set(credentials=lambda ws: ws.arn("iam", f"role/{ws.name(ROLE_1)}")),
           8, "with its own role", ("method", "POST /orders"), D),
     Fault("passthrough changed", integration_set(passthroughBehavior="WHEN_NO_MATCH"), 8, "lets nothing pass",
           ("method", "POST /orders"), D),
-    Fault("validator off", validator_off, 8, "", ("request-validator", "order-body"), D),
+    Fault("validator off", validator_off, 8, "without a product is refused", ("request-validator", "order-body"), D),
     Fault("model loosened", model_loosened, 8, "against the schema", ("request-model", "Order"), D),
     Fault("throttle removed", throttle_removed, 8, "the stage is throttled", ("stage", "dev"), D),
 ]  # fmt: skip
@@ -421,28 +439,35 @@ def test_the_table_covers_what_the_issue_asks_for():
     assert {fault.hop for fault in FAULTS} - {None} == set(list(HOPS)[2:])
 
 
+@dataclass
+class Built:
+    """A participant for whom everything is built, and whether it is known that nothing of it is broken."""
+
+    ws: Any
+    whole: bool = True
+
+
 @pytest.fixture(scope="module")
 def shared(open_ws):
     """A participant for whom everything is built, and built anew where a fault could not be repaired."""
     opened = open_ws(new_prefix())
-    # Both the checks and the waits that they need, in a hurry.
-    opened.patience = Patience(opened.console.note, clock=lambda: time.monotonic() * HASTE)
     build(opened)
-    yield opened
+    yield Built(opened)
     teardown().delete_ours(opened)
 
 
 @pytest.fixture
 def broken(shared):
     """The participant of this file; afterwards all is well again, and nothing lies about."""
+    shared.whole = False
     yield shared
-    ws = shared
+    ws = shared.ws
     with contextlib.suppress(Exception):
         for base in (QUEUE, DLQ, STREAM_DLQ):
             ws.client("sqs").purge_queue(QueueUrl=url(ws, base))
         for one in rows(ws):
             ws.client("dynamodb").delete_item(TableName=ws.name(TABLE), Key={"orderId": one["orderId"]})
-    if not_present(ws):
+    if not shared.whole:
         # A log group without our tags is left by the clean-up as somebody else's.
         for base in (ONE, TWO):
             with contextlib.suppress(ws.client("logs").exceptions.ResourceNotFoundException):
@@ -457,21 +482,20 @@ def seen(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     folder = base.parent if base.name.startswith("popen-") else base
     path = folder / "break-and-repair.md"
-    lines = []
+    with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+        file.write("| fault | status | failing check | order ends before | cause |\n|---|---|---|---|---|\n")
 
     def note(*cells: str) -> None:
-        lines.append(f"| {' | '.join(cells)} |")
         with path.open("a", encoding="utf-8") as file:
-            file.write(lines[-1] + "\n")
+            file.write(f"| {' | '.join(cells)} |\n")
 
     yield note
-    print(f"\n{path}\n| fault | status | failing check | order ends before | cause |\n|---|---|---|---|---|")
-    print("\n".join(lines))
+    print(f"\n{path}:\n{path.read_text(encoding='utf-8')}")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.what for fault in FAULTS])
 def test_each_fault_is_shown_named_traced_and_repaired(broken, fault, seen):
-    ws, (kind, base) = broken, fault.resource
+    ws, (kind, base) = broken.ws, fault.resource
     row = {"fault": fault.what, "status": "?", "check": "NOT CAUGHT", "hop": "?", "cause": ""}
     name = base if kind in ("method", "stage", "request-model", "request-validator") else ws.name(base)
     try:
@@ -489,7 +513,7 @@ def test_each_fault_is_shown_named_traced_and_repaired(broken, fault, seen):
         assert (order_id is None) == fault.refused
 
         # … `verify` names the step and the fault before anything that follows from it, …
-        verdicts = grade(ws, ws.steps)
+        verdicts = grade(hasty(ws, 8), ws.steps)
         failed = [verdict for verdict in verdicts if not verdict.passed]
         assert failed, "no check sees this fault"
         row["check"] = f"{failed[0].step}: {failed[0].name}"
@@ -502,7 +526,7 @@ def test_each_fault_is_shown_named_traced_and_repaired(broken, fault, seen):
             row["hop"] = "api (refused)"
         else:
             # The checks above have left the order time enough to come to where it ends.
-            document = follow(ws, order_id, wait=0.5 * HASTE if fault.hop else 5 * HASTE)
+            document = follow(ws, order_id, wait=WAIT if fault.hop else 10)
             end = document["deadEnd"]
             row["hop"] = end["hop"] if end else "none, it gets through"
             row["cause"] = end["cause"] if end else ""
@@ -510,16 +534,32 @@ def test_each_fault_is_shown_named_traced_and_repaired(broken, fault, seen):
             assert document["complete"] == (fault.hop is None)
             if end:
                 assert [hop["hop"] for hop in document["hops"]] == list(HOPS)[: list(HOPS).index(fault.hop)]
-                assert (fault.cause or fault.check) in end["cause"]
+                assert fault.check in end["cause"]
                 assert end["remedy"].startswith("workshop ")
     finally:
         seen(*(cell.replace("|", "/") for cell in row.values()))
 
     # `up` repairs it, and says what it put right; then all is as it was.
     repaired = {(one.kind, one.name): one for one in run_steps(ws, ws.steps, "up")}
-    assert repaired[kind, name].result == ("created" if fault.state == "missing" else "updated")
+    # A missing log group may be there again by now, made by the embedded AWS for the function's next line.
+    anew = fault.state == "missing" and kind != "log-group"
+    assert repaired[kind, name].result in (("created",) if anew else ("created", "updated"))
     assert not_present(ws) == {}
-    assert [verdict for verdict in grade(ws, ws.steps) if not verdict.passed] == []
+    assert [verdict for verdict in grade(hasty(ws, 4), ws.steps) if not verdict.passed] == []
+    broken.whole = True
+
+
+def hasty(ws, times: float):
+    """The same context with a clock that goes so many times as fast.
+
+    `verify` waits seconds for its own order, and where something is broken, most of them never come.
+    """
+    patience = Patience(
+        ws.console.note,
+        sleep=lambda seconds: time.sleep(seconds / times),
+        clock=lambda: time.monotonic() * times,
+    )
+    return dataclasses.replace(ws, patience=patience)
 
 
 def place(ws) -> str | None:

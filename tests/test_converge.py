@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-
 from support import build, eventually, looked_at, mails, not_present, post, row, snapshot
+
 from workshop.commands import build as building
 from workshop.package import packed
 
@@ -153,9 +153,16 @@ for _base, _name, _value in (
 @by_hand(3, "queue", "ecommerce-orders-queue", "Policy")
 def queue_policy_lets_everybody_send(ws):
     url = url_of(ws)
-    policy = json.loads(ws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"])
+    policy = json.loads(
+        ws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"]
+    )
     policy["Statement"] = [
-        {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": ws.arn("sqs", url.split("/")[-1])}
+        {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "sqs:SendMessage",
+            "Resource": ws.arn("sqs", url.split("/")[-1]),
+        }
     ]
     queue_attribute("Policy", json.dumps(policy))(ws)
 
@@ -344,7 +351,9 @@ def throttle(limit: str, value: str):
 
 
 for _limit in ("rateLimit", "burstLimit"):
-    CHANGES.append(pytest.param(Change(8, "stage", "dev", _limit, throttle(_limit, "7")), id=f"stage has another {_limit}"))
+    CHANGES.append(
+        pytest.param(Change(8, "stage", "dev", _limit, throttle(_limit, "7")), id=f"stage has another {_limit}")
+    )
 
 
 class Right:

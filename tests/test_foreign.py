@@ -3,8 +3,8 @@
 import json
 
 import pytest
-
 from support import build, settled, snapshot, teardown
+
 from workshop.commands.clean import cleanup
 from workshop.errors import ForeignResource
 from workshop.package import packed
@@ -101,7 +101,9 @@ def test_the_step_refuses_and_the_cleanup_leaves_it(ws, number, base, make):
     ids=["of another participant", "of nobody", "of another project", "in other letters"],
 )
 def test_tags_must_be_exactly_ours(ws, tags):
-    somebodys_queue(ws, ws.name("ecommerce-orders-dlq"), {k: v.format(prefix=ws.settings.prefix) for k, v in tags.items()})
+    somebodys_queue(
+        ws, ws.name("ecommerce-orders-dlq"), {k: v.format(prefix=ws.settings.prefix) for k, v in tags.items()}
+    )
     before = snapshot(ws)
     ws.steps[0].run(ws)
     with pytest.raises(ForeignResource):

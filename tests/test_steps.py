@@ -5,11 +5,12 @@ import os
 import re
 
 import pytest
-
 from support import ROOT, build, census, eventually, looked_at, post, row, run, snapshot, teardown
+
 from workshop.commands.build import run_steps
 from workshop.embedded import Embedded, session
 
+STREAM = "dynamodb:{r}:{a}:table/{p}-ecommerce-orders/stream/2026-01-01T00:00:00.000"
 COMMANDS = ["01_iam", "02_dynamodb", "03_sqs", "04_lambda_1", "05_streams", "06_sns", "07_lambda_2", "08_api"]
 
 
@@ -182,7 +183,7 @@ def test_rights_are_named_one_by_one(built):
         ("Lambda-SQS-DynamoDB", "dynamodb:DeleteItem", "dynamodb:{r}:{a}:table/{p}-ecommerce-orders", "implicitDeny"),
         ("Lambda-SQS-DynamoDB", "dynamodb:PutItem", "dynamodb:{r}:{a}:table/ecommerce-orders", "implicitDeny"),
         ("Lambda-DynamoDB-SNS", "sns:Publish", "sns:{r}:{a}:{p}-ecommerce-orders-topic", "allowed"),
-        ("Lambda-DynamoDB-SNS", "dynamodb:GetRecords", "dynamodb:{r}:{a}:table/{p}-ecommerce-orders/stream/1", "allowed"),
+        ("Lambda-DynamoDB-SNS", "dynamodb:GetRecords", STREAM, "allowed"),
         ("Lambda-DynamoDB-SNS", "dynamodb:PutItem", "dynamodb:{r}:{a}:table/{p}-ecommerce-orders", "implicitDeny"),
         ("APIGateway-SQS", "sqs:SendMessage", "sqs:{r}:{a}:{p}-ecommerce-orders-queue", "allowed"),
         ("APIGateway-SQS", "sqs:SendMessage", "sqs:{r}:{a}:{p}-ecommerce-orders-dlq", "implicitDeny"),
@@ -192,7 +193,9 @@ def test_rights_are_named_one_by_one(built):
 def test_a_role_may_do_its_work_and_no_more(built, role, action, resource, decision):
     arn = "arn:aws:" + resource.format(r=built.region, a=built.account, p=built.settings.prefix)
     answer = built.client("iam").simulate_principal_policy(
-        PolicySourceArn=f"arn:aws:iam::{built.account}:role/{built.name(role)}", ActionNames=[action], ResourceArns=[arn]
+        PolicySourceArn=f"arn:aws:iam::{built.account}:role/{built.name(role)}",
+        ActionNames=[action],
+        ResourceArns=[arn],
     )
     assert answer["EvaluationResults"][0]["EvalDecision"] == decision
 

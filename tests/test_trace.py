@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
-
 from support import SPEC_ORDER, eventually, messages, row, run
-from workshop.tracing import follow, hops_of
+
+from workshop.tracing import dead_end, follow, hops_of
 from workshop.web import post
 
 HOPS = ["api", "queue", "lambda-1", "table", "stream", "lambda-2", "topic", "inbox"]
@@ -203,3 +203,13 @@ def test_looking_changes_nothing(built):
     # Looking into the dead-letter queue is a receive with a visibility timeout of 0.
     assert {call.operation for call in calls if not call.is_read} <= {"ReceiveMessage"}
     assert all(call.parameters["VisibilityTimeout"] == 0 for call in calls if call.operation == "ReceiveMessage")
+
+
+def test_every_remedy_can_be_typed_as_it_stands(built):
+    order_id = place(built)
+    complete(follow(built, order_id, wait=15))
+    for reached in range(len(HOPS)):
+        end = dead_end(built, order_id, hops_of(built, order_id)[:reached])
+        assert end.hop == HOPS[reached]
+        assert end.remedy.startswith("workshop ")
+        assert f"--prefix {built.settings.prefix}" in end.remedy

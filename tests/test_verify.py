@@ -1,11 +1,12 @@
 """`workshop verify`: what it says of a fresh build, of nothing, and that it leaves everything as it was."""
 
 import json
+import os
 import time
 
 import pytest
-
 from support import build, eventually, mails, messages, row, rows, run, settled, snapshot
+
 from workshop.commands.verify import grade
 from workshop.web import post
 
@@ -28,11 +29,13 @@ def test_a_fresh_build_is_green_within_seconds(verify):
     began = time.monotonic()
     ran = verify("--json")
     took = time.monotonic() - began
+    # Five seconds on a machine that does nothing else; where ten wait for two processors, it takes its share longer.
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert ran.code == 0, ran.err
     assert ran.json["failed"] == 0
     assert ran.json["passed"] >= 45
     assert ran.json["passed"] == len(ran.json["checks"])
-    assert took < 5
+    assert took < 5 * busy
     for check in ran.json["checks"]:
         assert set(check) >= KEYS
         assert check["passed"] is True

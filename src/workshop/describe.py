@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from workshop.context import Workshop
 from workshop.kinds import KINDS, Description
 from workshop.meaning import meaning, same
 from workshop.package import deployed
-from workshop.step import Difference, Workshop
+from workshop.resource import Difference
 
 Settings = dict[str, Any]
 

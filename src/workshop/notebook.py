@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from html import escape
@@ -18,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from IPython import display as ipython_display
 from IPython import get_ipython
-from IPython.display import HTML, Image, Markdown, display
 from rich.console import Console as RichConsole
 
 from workshop.aws import Call, configured_region
@@ -38,6 +39,11 @@ from workshop.settings import DEFAULT_REGION, REPOSITORY, Settings
 from workshop.state import State
 from workshop.step import Step, Workshop
 from workshop.tracing import HOPS, follow, way_ended
+from workshop.waiting import is_denied
+
+#: What puts something on the page; IPython does not say of what type its functions are.
+jupyter: Any = ipython_display
+shell_of: Any = get_ipython
 
 #: How a state is coloured: readable on JupyterLab's light and dark themes.
 COLOURS = {"green": "#1a9850", "yellow": "#c77700", "red": "#d73027", "dim": "#7f8792"}
@@ -86,16 +92,18 @@ class NotebookConsole(Console):
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Draw rows of text as a table."""
-        display(HTML(_table(title, columns, rows)))
+        jupyter.display(jupyter.HTML(_table(title, columns, rows)))
 
     def _write(self, text: str) -> None:
         """Write over the one line of this cell."""
-        html = HTML(f'<span style="color: {COLOURS["dim"]}">&#8987; {escape(text)} &#8230;</span>' if text else "")
+        html = jupyter.HTML(
+            f'<span style="color: {COLOURS["dim"]}">&#8987; {escape(text)} &#8230;</span>' if text else ""
+        )
         cell, handle = self._line
         if cell == _cell() and handle is not None:
             handle.update(html)
         elif text:
-            self._line = (_cell(), display(html, display_id=True))
+            self._line = (_cell(), jupyter.display(html, display_id=True))
 
 
 class _Calls:
@@ -133,7 +141,11 @@ def begin(
         number: of the notebook, 0 to 9.
         needs: the numbers of the steps that must have run; by default those that the step itself needs.
         target: `local`, the embedded AWS, or `aws`.
-        profile, region, prefix, environment, email: as on the command line.
+        profile: of `~/.aws/config`; with `aws` only.
+        region: such as `eu-central-1`.
+        prefix: goes in front of every name.
+        environment: the API's stage, and a tag.
+        email: who is notified of orders.
         yes: with `aws`: this is the right account, change it.
 
     Raises:
@@ -197,7 +209,7 @@ def _introduce(ws: Workshop) -> None:
     }
     if not local:
         rows["E-mail"] = ws.settings.email or "nobody yet: add email=…, step 6 needs it"
-    display(HTML(_table("", ("Workshop", ""), rows.items())))
+    jupyter.display(jupyter.HTML(_table("", (), rows.items())))
 
 
 def _demand(ws: Workshop, needs: Iterable[int]) -> None:
@@ -208,9 +220,7 @@ def _demand(ws: Workshop, needs: Iterable[int]) -> None:
     """
     for step in (ws.steps[number - 1] for number in needs):
         for declaration in step.declarations:
-            kind = KINDS.get(declaration.kind)
-            found = kind and kind.find(ws, declaration.named(ws))
-            if kind and (found is None or not kind.is_ours(ws, found)):
+            if declaration.kind in KINDS and ws.find(declaration.kind, declaration.base) is None:
                 raise NotBuilt(
                     f"Step {step.number} must run first: the {declaration.kind} {declaration.named(ws)} is missing.",
                     f"Run {step.command}.ipynb, or in a terminal: workshop {step.command}{ws.settings.options};"
@@ -261,6 +271,9 @@ def verify(ws: Workshop, *numbers: int, only_failed: bool = False) -> None:
             texts = [(v.name, "pass" if v.passed else "fail", v.detail, v.remedy)[: len(columns)] for v in rows]
             tables.append(_table(f"Step {step.number}: {step.title}", columns, texts))
     summary = f"{len(verdicts) - len(failed)} of {len(verdicts)} checks pass."
+    if failed:
+        again = "; ".join(f"nb.run(ws, {number})" for number in dict.fromkeys(verdict.step for verdict in failed))
+        summary += f" To put things right, run the step again: {again}"
     _account("".join(tables) + _box(summary, "red" if failed else "green"), len(verdicts) - len(failed), len(failed))
 
 
@@ -300,7 +313,9 @@ def show(path: str, *names: str) -> None:
     language = {"py": "python", "json": "json"}.get(path.rsplit(".", 1)[-1], "")
     for first, part in _parts(text, names) if names else [(1, text.rstrip("\n"))]:
         last = first + part.count("\n")
-        display(Markdown(f"[`{path}`](../{path}), lines {first} to {last}\n\n````{language}\n{part}\n````"))
+        jupyter.display(
+            jupyter.Markdown(f"[`{path}`](../{path}), lines {first} to {last}\n\n````{language}\n{part}\n````")
+        )
 
 
 def _parts(text: str, names: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -329,10 +344,13 @@ def table(rows: Any, title: str = "") -> None:
         title: stands above.
     """
     if isinstance(rows, dict):
-        rows = [{"": key, "Value": value} for key, value in rows.items()]
+        jupyter.display(jupyter.HTML(_table(title, (), [(key, _cell_text(value)) for key, value in rows.items()])))
+        return
     rows = list(rows)
     columns = list(dict.fromkeys(key for row in rows for key in row)) or ["Nothing"]
-    display(HTML(_table(title, columns, [[_cell_text(row.get(key, "")) for key in columns] for row in rows])))
+    jupyter.display(
+        jupyter.HTML(_table(title, columns, [[_cell_text(row.get(key, "")) for key in columns] for row in rows]))
+    )
 
 
 def as_cli(changes: bool = False) -> None:
@@ -351,11 +369,11 @@ def as_cli(changes: bool = False) -> None:
         return
     text = "\n".join(lines)
     if len(lines) == 1:
-        display(Markdown(f"With the AWS CLI:\n\n```bash\n{text}\n```"))
+        jupyter.display(jupyter.Markdown(f"With the AWS CLI:\n\n```bash\n{text}\n```"))
         return
     more = f" (the first {MOST_CALLS})" if len(calls) > MOST_CALLS else ""
     summary = f"<summary>With the AWS CLI: {len(lines)} commands{more}</summary>"
-    display(Markdown(f"<details>{summary}\n\n```bash\n{text}\n```\n\n</details>"))
+    jupyter.display(jupyter.Markdown(f"<details>{summary}\n\n```bash\n{text}\n```\n\n</details>"))
 
 
 @contextlib.contextmanager
@@ -368,7 +386,7 @@ def refused() -> Iterator[None]:
     try:
         yield
     except (WorkshopError, ClientError) as error:
-        _tell(f"Refused, as it should be. {_in_words(error)}")
+        _tell(f"Refused, as it should be. {_said(error)}")
     else:
         raise WorkshopError("This should have been refused, and was not.", "Run the step again, then this cell.")
 
@@ -467,7 +485,9 @@ def picture(figure: Any) -> None:
     """Show a matplotlib figure, sharp on every screen."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=160, facecolor="white")
-    display(Image(data.getvalue(), width=round(figure.get_figwidth() * 80), alt="A plot of the numbers above"))
+    jupyter.display(
+        jupyter.Image(data.getvalue(), width=round(figure.get_figwidth() * 80), alt="A plot of the numbers above")
+    )
 
 
 def mail(ws: Workshop, wait: float = 10, last: int = 3) -> None:
@@ -486,16 +506,18 @@ def mail(ws: Workshop, wait: float = 10, last: int = 3) -> None:
     for one in mails[-last:]:
         head = f"To: {one['to']}<br>Subject: <b>{escape(one['subject'])}</b>"
         body = one["body"] if len(one["body"]) < 900 else one["body"][:900].rstrip() + "\n…"
-        display(
-            HTML(f'{STYLE}<div class="workshop" style="border-color: #d6246e">{head}<pre>{escape(body)}</pre></div>')
+        jupyter.display(
+            jupyter.HTML(
+                f'{STYLE}<div class="workshop" style="border-color: #d6246e">{head}<pre>{escape(body)}</pre></div>'
+            )
         )
     orders = sum(len(one["orderIds"]) for one in mails)
-    _tell(f"{len(mails)} e-mails so far, which tell of {orders} orders." if mails else "No e-mail yet.")
+    _tell(f"E-mails so far: {len(mails)}. Orders in them: {orders}.")
 
 
 def _explain_errors() -> None:
     """Let errors of the workshop and of AWS appear as one line with the remedy."""
-    shell = get_ipython()
+    shell = shell_of()
     if shell is not None:
         shell.set_custom_exc((WorkshopError, ClientError, BotoCoreError, NameError), _one_line)
 
@@ -513,26 +535,38 @@ def _in_words(error: Exception) -> str:
     """An error in one line, with what to try."""
     if isinstance(error, NameError):
         return "The workshop is not open yet. Run the first code cell of this notebook."
+    if isinstance(error, NoCredentialsError):
+        return "There are no AWS credentials. Try aws configure in a terminal, or profile= in the first code cell."
+    if isinstance(error, ClientError) and is_denied(error):
+        return f"{_said(error)} Ask for this right; `workshop policy` prints those that the steps need."
     if isinstance(error, ClientError):
-        answer = error.response["Error"]
-        return f"AWS refused {error.operation_name}: {answer.get('Code', '')}. {' '.join(answer.get('Message', '').split())}"
+        return f"{_said(error)} Run this cell again: it goes on where it stopped."
     if isinstance(error, BotoCoreError):
-        return f"AWS cannot be reached: {error}. Run the first code cell again, then this one."
-    return " ".join(str(error).split())
+        return f"AWS cannot be reached: {error} Run the first code cell again, then this one."
+    return _said(error)
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ClientError):
+        code, message = (str(error.response["Error"].get(key, "")) for key in ("Code", "Message"))
+        text = f"AWS refused {error.operation_name}: {code}, {' '.join(message.split())}"
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _cell() -> int:
     """The number of the cell that runs; 0 outside of a notebook."""
-    shell = get_ipython()
+    shell = shell_of()
     return int(shell.execution_count) if shell is not None else 0
 
 
 def _tell(text: str, colour: str = "green") -> None:
-    display(HTML(_box(text, colour)))
+    jupyter.display(jupyter.HTML(_box(text, colour)))
 
 
 def _account(html: str, passed: int, failed: int) -> None:
-    display(HTML(html), metadata={"workshop": {"passed": passed, "failed": failed}})
+    jupyter.display(jupyter.HTML(html), metadata={"workshop": {"passed": passed, "failed": failed}})
 
 
 def _box(text: str, colour: str) -> str:
@@ -541,9 +575,10 @@ def _box(text: str, colour: str) -> str:
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = f"<thead><tr>{head}</tr></thead>" if columns else ""
     body = "".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows)
     caption = f"<caption>{escape(title)}</caption>" if title else ""
-    return f'{STYLE}<table class="workshop">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'{STYLE}<table class="workshop">{caption}{head}<tbody>{body}</tbody></table>'
 
 
 def _td(text: str) -> str:
@@ -567,7 +602,10 @@ def steps_table(steps: Iterable[Step]) -> None:
             "Step": str(step.number),
             "Title": step.title,
             "Needs": ", ".join(map(str, step.needs)) or "nothing",
-            "Makes": ", ".join(dict.fromkeys(f"{d.kind} {d.base}" for d in step.declarations)),
+            "Makes": ", ".join(
+                f"{number} x {kind}" if number > 1 else kind
+                for kind, number in Counter(d.kind for d in step.declarations).items()
+            ),
             "Checks": str(len(step.checks)),
         }
         for step in steps

@@ -164,15 +164,14 @@ class Resource:
                     raise
                 if not exists:
                     self._wait_for_lost_answer()
-                found = look()
-                if found is not None:
+                    found = look()
+                    if found is None:
+                        continue
                     return found
-                if exists:
-                    raise
-            else:
-                reason = f"{self.name} was just made and does not show up yet"
-                visible: Description = self.ws.patience.until(look, reason, VISIBLE_WITHIN)
-                return visible
+            # Made just now, or a moment ago by a call whose answer got lost: reads may lag behind.
+            reason = f"{self.name} was just made and does not show up yet"
+            visible: Description = self.ws.patience.until(look, reason, VISIBLE_WITHIN)
+            return visible
         raise AssertionError("the last try returns or raises")
 
     def _check_owner(self, kind: Kind, found: Description) -> None:

@@ -10,15 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console as RichConsole
-
 from workshop.console import Console
+from workshop.context import Workshop
 from workshop.describe import Settings, compare, describe
 from workshop.embedded import Embedded, is_embedded
 from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
+from workshop.resource import Difference
 from workshop.settings import LOCAL_EMAIL
-from workshop.step import Difference, Workshop
 
 #: What AWS works out by itself, otherwise than an embedded AWS does: there, nobody has set it.
 AWS_DECIDES = (
@@ -103,14 +102,12 @@ def what_the_steps_build(ws: Workshop, email: str) -> dict[str, Settings]:
         ws: the context; its account stands in the answer.
         email: who is to be notified.
     """
-    quiet = Console(json_only=True)
-    quiet.err = quiet.out = RichConsole(quiet=True, force_terminal=False)
     with tempfile.TemporaryDirectory(prefix="workshop-diff-") as folder:
         settings = dataclasses.replace(
             ws.settings, target="local", profile=None, email=email, state_dir=Path(folder), yes=True
         )
         try:
-            own = open_workshop(settings, quiet, ws.patience.sleep)
+            own = open_workshop(settings, Console(json_only=True, quiet=True), ws.patience.sleep)
             for step in own.steps:
                 step.run(own)
             built = json.dumps(describe(own), default=str)
