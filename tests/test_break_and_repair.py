@@ -346,7 +346,7 @@ FAULTS = [
     Fault("visibility below the function's timeout", queue_set(QUEUE, VisibilityTimeout="5"), 3,
           "a message stays hidden", ("queue", QUEUE), D),
     # ministack does not ask the queue's policy when API Gateway sends.
-    Fault("queue policy removed", queue_set(QUEUE, Policy=""), 3, "the API's role may send", ("queue", QUEUE), D),
+    Fault("queue policy removed", queue_set(QUEUE, Policy=""), 3, "nobody else may, whatever", ("queue", QUEUE), D),
     Fault("encryption of the queue off", queue_set(QUEUE, SqsManagedSseEnabled="false"), 3, "is encrypted",
           ("queue", QUEUE), D),
     Fault("dead letters kept for a minute", queue_set(DLQ, MessageRetentionPeriod="60"), 3, "two weeks",
@@ -382,8 +382,8 @@ FAULTS = [
     Fault("stream off", stream_off, 5, "the table has a stream", ("stream", TABLE), M, "stream"),
     Fault("stream carries keys only", stream_of_keys_only, 5, "as it was written", ("stream", TABLE), D, "lambda-2"),
     # Step 6
-    Fault("topic deleted", topic_deleted, 6, f"the role of {TWO} may publish", ("topic", TOPIC), M, "topic"),
-    Fault("topic open to everybody", topic_open_to_everybody, 6, f"the role of {TWO} may publish", ("topic", TOPIC), D),
+    Fault("topic deleted", topic_deleted, 6, f"the role of {TWO} is not kept from publishing", ("topic", TOPIC), M, "topic"),
+    Fault("topic open to everybody", topic_open_to_everybody, 6, "nobody else may, whatever rights", ("topic", TOPIC), D),
     Fault("subscription removed", unsubscribed, 6, "somebody is subscribed", ("subscription", TOPIC), M, "inbox"),
     # Step 7
     Fault("POC-Lambda-2 deleted", function_deleted(TWO), 7, f"{TWO} is ready", ("function", TWO), M, "lambda-2"),

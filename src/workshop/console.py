@@ -99,7 +99,8 @@ class Console:
         """
         if not self.is_terminal:
             for row in rows:
-                self.say("\t".join(row))
+                # Not through rich, which turns tabs into spaces.
+                print("\t".join(row), file=self.out.file)
             return
         table = Table(*columns, title=title, title_justify="left", title_style="bold", header_style="bold")
         for column in table.columns:

@@ -123,13 +123,14 @@ class Workshop:
         ).get("Item")  # fmt: skip
         return item and {field: int(v["N"]) if "N" in v else next(iter(v.values())) for field, v in item.items()}
 
-    def find_in_log(self, function: str, text: str, since: float = 0) -> list[dict[str, Any]]:
-        """The JSON lines of a function's log that contain a text, oldest first.
+    def find_in_log(self, function: str, text: str, since: float = 0, whole: bool = True) -> list[dict[str, Any]]:
+        """The JSON lines of a function's log that are about an order or a message, oldest first.
 
         Args:
             function: its name before the prefix.
-            text: taken as one term, so it may hold anything but quotes.
+            text: the id. CloudWatch finds it anywhere in a line, so it is looked for again here.
             since: seconds since 1970.
+            whole: the text is a whole id, and not only how ids begin.
         """
         if KINDS["log-group"].find(self, self.name(f"/aws/lambda/{function}")) is None:
             return []
@@ -143,7 +144,8 @@ class Workshop:
             )
         )
         lines = [json_object(event["message"]) for page in pages for event in page["events"]]
-        return sorted((line for line in lines if line), key=lambda line: line.get("time", 0))
+        about = [line for line in lines if any(one == text if whole else one.startswith(text) for one in _ids(line))]
+        return sorted(about, key=lambda line: line.get("time", 0))
 
     def source(self, path: str) -> str:
         """The text of a file of this repository, such as `src/api/order.schema.json`."""
@@ -191,3 +193,8 @@ class Workshop:
     def forget_needed(self) -> None:
         """Ask AWS again for what steps need, since something may have changed."""
         self._needed.clear()
+
+
+def _ids(line: dict[str, Any]) -> list[str]:
+    """The orders and messages that a function's log line is about."""
+    return [line.get("orderId", ""), line.get("messageId", ""), *line.get("orderIds", [])]

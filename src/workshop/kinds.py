@@ -37,6 +37,7 @@ class Kind:
             resource that holds it.
         tag: writes tags, where there are any to write.
         going: whether a found resource is being deleted.
+        untagged_is_ours: where AWS itself makes such a thing, without tags, for something of ours.
         inherits: it is ours if what holds it is ours, and may be tagged later; `find_all` looks nowhere else.
     """
 
@@ -45,6 +46,7 @@ class Kind:
     tag: Callable[["Workshop", Description, dict[str, str]], Any] | None = None
     going: Callable[[Description], bool] = lambda found: False
     inherits: bool = False
+    untagged_is_ours: Callable[["Workshop", Description], bool] | None = None
 
     def everything(self, ws: "Workshop", name: str) -> list[Description]:
         """Look up all resources of one name, whoever they belong to.
@@ -78,6 +80,8 @@ class Kind:
         if self.tags is None or self.inherits:
             return True
         tags = self.tags(ws, found)
+        if not tags and self.untagged_is_ours is not None:
+            return self.untagged_is_ours(ws, found)
         return all(tags.get(key) == ws.tags[key] for key in ("Project", "Participant"))
 
 
@@ -139,6 +143,13 @@ def _log_group(ws: "Workshop", name: str) -> Iterator[Description]:
             if group["logGroupName"] == name:
                 # `arn` ends in ":*", which the tagging calls do not take.
                 yield group | {"Arn": group["arn"].removesuffix(":*")}
+
+
+def _writer_is_ours(ws: "Workshop", group: Description) -> bool:
+    """Lambda makes a missing log group itself, without tags: it belongs to whom the function belongs."""
+    name = group["logGroupName"].removeprefix("/aws/lambda/")
+    functions = KINDS["function"].everything(ws, name)
+    return any(KINDS["function"].is_ours(ws, function) for function in functions)
 
 
 def _function(ws: "Workshop", name: str) -> Iterator[Description]:
@@ -222,6 +233,7 @@ KINDS: dict[str, Kind] = {
         _log_group,
         lambda ws, group: ws.client("logs").list_tags_for_resource(resourceArn=group["Arn"])["tags"],
         lambda ws, group, tags: ws.client("logs").tag_resource(resourceArn=group["Arn"], tags=tags),
+        untagged_is_ours=_writer_is_ours,
     ),
     "function": Kind(
         _function,

@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from html import escape
@@ -37,7 +36,7 @@ from workshop.opening import load, open_workshop
 from workshop.plot import spike_axes
 from workshop.settings import DEFAULT_REGION, REPOSITORY, Settings
 from workshop.state import State
-from workshop.step import Step, Workshop
+from workshop.step import Workshop
 from workshop.tracing import HOPS, follow, way_ended
 from workshop.waiting import is_denied
 
@@ -593,21 +592,3 @@ def _cell_text(value: Any) -> str:
     if isinstance(value, list | tuple | set):
         return ", ".join(str(one) if not isinstance(one, dict) else json.dumps(one, default=str) for one in value)
     return value if isinstance(value, str) else brief(value)
-
-
-def steps_table(steps: Iterable[Step]) -> None:
-    """Show the steps of the workshop: what each makes, and what it needs."""
-    rows = [
-        {
-            "Step": str(step.number),
-            "Title": step.title,
-            "Needs": ", ".join(map(str, step.needs)) or "nothing",
-            "Makes": ", ".join(
-                f"{number} x {kind}" if number > 1 else kind
-                for kind, number in Counter(d.kind for d in step.declarations).items()
-            ),
-            "Checks": str(len(step.checks)),
-        }
-        for step in steps
-    ]
-    table(rows)

@@ -28,19 +28,10 @@ def only_tls(action: str, resource: str) -> Statement:
     }
 
 
-def allow_role(action: str, resource: str, role: str) -> Statement:
-    """Let one role, given by its ARN, do one thing."""
-    return {
-        "Sid": "AllowTheRole",
-        "Effect": "Allow",
-        "Principal": {"AWS": role},
-        "Action": action,
-        "Resource": resource,
-    }
-
-
 def nobody_but(action: str, resource: str, role: str) -> Statement:
     """Refuse one thing to everybody but one role: rights of one's own do not help against a Deny.
+
+    It allows nothing by itself: what the role may do stands in the role's own policies, and only there.
 
     The account's root user is left out, as AWS advises, so that nobody is locked out. AWS compares
     `aws:PrincipalArn` with the role's ARN; some see the session's ARN, so that stands there as well:
@@ -110,17 +101,6 @@ def refuses(policy: dict[str, Any], action: str, request: dict[str, str]) -> boo
         and any(fnmatchcase(action.lower(), pattern.lower()) for pattern in as_list(statement.get("Action", [])))
         and _holds(statement.get("Condition", {}), request)
         for statement in as_list(policy["Statement"])
-    )
-
-
-def allows(policy: dict[str, Any], action: str, principal: str) -> bool:
-    """Whether a resource policy lets a principal, given by its ARN, do something."""
-    return any(
-        statement["Effect"] == "Allow"
-        and principal in as_list(statement.get("Principal", {}).get("AWS", []))
-        and any(fnmatchcase(action.lower(), pattern.lower()) for pattern in as_list(statement["Action"]))
-        for statement in as_list(policy["Statement"])
-        if isinstance(statement.get("Principal"), dict)
     )
 
 

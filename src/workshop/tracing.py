@@ -22,7 +22,7 @@ HOPS: dict[str, tuple[int, ...]] = {
     "api": (8, 1),
     "queue": (8, 3, 1),
     "lambda-1": (4, 3, 1, 2),
-    "table": (1, 2, 4),
+    "table": (1, 2, 4, 8),
     "stream": (5, 7, 1),
     "lambda-2": (7, 5, 1, 6),
     "topic": (6, 1, 7),
@@ -92,7 +92,7 @@ def dead_end(ws: Workshop, order_id: str, hops: list[Hop]) -> DeadEnd:
         hops: what `hops_of` found.
     """
     missing = expected_hops(ws)[len(hops)]
-    said = _said_by_functions(ws, order_id) or _dead_letter(ws, order_id)
+    said = "; ".join(filter(None, (_said_by_functions(ws, order_id), _dead_letter(ws, order_id))))
     ws.forget_needed()
     for number in HOPS[missing]:
         step = ws.steps[number - 1]
@@ -106,7 +106,11 @@ def dead_end(ws: Workshop, order_id: str, hops: list[Hop]) -> DeadEnd:
         return DeadEnd(missing, said, f"workshop verify{ws.settings.options}")
     if missing == "api":
         return DeadEnd(missing, "nothing knows an order of this id", f"workshop order --trace{ws.settings.options}")
-    return DeadEnd(missing, "everything is as it should be; it may still be on its way", f"workshop trace {order_id}")
+    return DeadEnd(
+        missing,
+        "everything is as it should be; it may still be on its way",
+        f"workshop trace {order_id}{ws.settings.options}",
+    )
 
 
 def _front(ws: Workshop, order_id: str) -> Iterator[Hop]:
@@ -145,6 +149,8 @@ def _back(ws: Workshop, order_id: str) -> Iterator[Hop]:
                     break
     elif lines:
         yield Hop("lambda-2", lines[0]["receivedTime"], "failed")
+    elif ws.find("stream", "ecommerce-orders") and ws.find("table", "ecommerce-orders") and ws.find_order(order_id):
+        yield Hop("stream", None, "the table has a stream, and it keeps every new item for 24 hours")
 
 
 def _in_order(hops: list[Hop]) -> Iterator[Hop]:

@@ -155,7 +155,7 @@ def count_notified(ws: Workshop, run: str, since: float) -> Counter[str]:
         readers = {mail["to"] for mail in read_mail(ws)}
         lists = [mail["orderIds"] for mail in read_mail(ws) if mail["to"] == min(readers)]
     else:
-        lines = ws.find_in_log("POC-Lambda-2", run, since)
+        lines = ws.find_in_log("POC-Lambda-2", run, since, whole=False)
         lists = [line["orderIds"] for line in lines if line["event"] == "notified"]
     return Counter(order for orders in lists for order in orders if order.startswith(run))
 

@@ -20,7 +20,8 @@ def verify(
 
     Example: workshop verify 3 4
     """
-    chosen = [choose(ws, name) for name in steps or []] or ws.steps
+    picked = [choose(ws, name) for name in steps or []]
+    chosen = [step for step in ws.steps if not picked or step in picked]
     verdicts = grade(ws, chosen)
     for step in chosen:
         rows = [v for v in verdicts if v.step == step.number]
