@@ -19,8 +19,8 @@ from workshop.errors import GaveUp
 from workshop.kinds import KINDS, NOT_FOUND, Description
 from workshop.step import Workshop
 
-#: Seconds that AWS's index of tags may lag behind a deletion before we call something left over.
-INDEX_LAGS = 60.0
+#: Seconds for which AWS may still show what was deleted: by its name, and in its index of tags.
+SHOWS_FOR, INDEX_LAGS = 60.0, 20.0
 ROUNDS = 3
 
 
@@ -61,7 +61,7 @@ def delete_table(ws: Workshop, table: Description) -> None:
     dynamodb, name = ws.client("dynamodb"), table["TableName"]
     if table["TableStatus"] != "DELETING":
         dynamodb.delete_table(TableName=name)
-    dynamodb.get_waiter("table_not_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 600})
+    ws.patience.until(lambda: not KINDS["table"].everything(ws, name), f"DynamoDB is deleting {name}", 600)
 
 
 def delete_role(ws: Workshop, role: Description) -> None:
@@ -129,14 +129,19 @@ def delete_ours(ws: Workshop) -> list[dict[str, str]]:
     # Once is enough, unless an answer got lost on the way and left something half deleted.
     for _ in range(ROUNDS):
         for kind, name, found in find_ours(ws):
+            if KINDS[kind].going(found):
+                continue
             with ws.console.working(f"deleting {kind} {name}"):
                 delete(ws, kind, found)
             ws.state.forget(kind, name)
             if (kind, name) not in deleted:
                 ws.console.result("deleted", kind, name)
             deleted[kind, name] = None
+            ws.scratch.setdefault("deleted", set()).add(found["Arn"])
         delete_revived_log_groups(ws, began)
-        if not find_ours(ws):
+        with contextlib.suppress(GaveUp):
+            # What was deleted may be seen for a while: a trigger that is being deleted, a role that still shows up.
+            ws.patience.until(lambda: not find_ours(ws), "AWS still shows what was deleted", SHOWS_FOR)
             break
     return [{"kind": kind, "name": name} for kind, name in deleted]
 
@@ -177,12 +182,18 @@ def find_left_over(ws: Workshop) -> list[dict[str, str]]:
 
 
 def find_tagged(ws: Workshop) -> list[str]:
-    """ARNs of everything in this region that carries our tags. AWS's index may lag behind, so it is asked again."""
+    """ARNs of everything in this region that carries our tags, but for what was deleted just now.
+
+    AWS's index of tags lags behind, so what is in it is asked for again before it counts.
+    """
     filters = [{"Key": key, "Values": [ws.tags[key]]} for key in ("Project", "Participant")]
     pages = ws.client("resourcegroupstaggingapi").get_paginator("get_resources")
 
     def tagged() -> list[str]:
-        return [r["ResourceARN"] for page in pages.paginate(TagFilters=filters) for r in page["ResourceTagMappingList"]]
+        found = [
+            r["ResourceARN"] for page in pages.paginate(TagFilters=filters) for r in page["ResourceTagMappingList"]
+        ]
+        return [arn for arn in found if arn not in ws.scratch.get("deleted", ())]
 
     with contextlib.suppress(GaveUp):
         ws.patience.until(lambda: not tagged(), "AWS's index of tags still shows what was deleted", INDEX_LAGS)

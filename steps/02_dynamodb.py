@@ -27,7 +27,8 @@ def orders_table(ws: Workshop, table: Resource) -> None:
         lambda: dynamodb.create_table(TableName=table.name, BillingMode="PAY_PER_REQUEST", Tags=ws.tag_list, **KEY)
     )
     if not ws.looking:
-        dynamodb.get_waiter("table_exists").wait(TableName=table.name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+        status = lambda: dynamodb.describe_table(TableName=table.name)["Table"]["TableStatus"]  # noqa: E731
+        ws.patience.until(lambda: status() == "ACTIVE", "DynamoDB is setting up the table", 600)
 
     def refuse(_: dict) -> None:
         raise WorkshopError(

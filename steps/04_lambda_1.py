@@ -10,7 +10,7 @@ that failed, and only those come back. Without it, one bad message would make 24
 """
 
 from workshop.checking import Finding, at_least, equal, holds
-from workshop.package import deployed, packed
+from workshop.package import deployed, packed, settled
 from workshop.step import Resource, Step, Workshop
 
 step = Step(4, "lambda_1", "Implement POC-Lambda-1 and connect it to the queue", needs=(1, 2, 3))
@@ -50,9 +50,9 @@ def function(ws: Workshop, function: Resource) -> None:
     )
 
     def wait() -> None:
-        patience = {"Delay": 1, "MaxAttempts": 300}
-        lambda_.get_waiter("function_active_v2").wait(FunctionName=function.name, WaiterConfig=patience)
-        lambda_.get_waiter("function_updated_v2").wait(FunctionName=function.name, WaiterConfig=patience)
+        # A function takes no second change, and no call, while Lambda is still busy with the first.
+        now = lambda: lambda_.get_function(FunctionName=function.name)["Configuration"]  # noqa: E731
+        ws.patience.until(lambda: settled(now()), f"Lambda is setting up {function.name}", 300)
 
     def update_configuration(changed: dict) -> None:
         lambda_.update_function_configuration(FunctionName=function.name, **changed)

@@ -24,7 +24,8 @@ def orders_stream(ws: Workshop, stream: Resource) -> None:
 
     def switch(specification: dict) -> None:
         dynamodb.update_table(TableName=table, StreamSpecification=specification)
-        dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+        status = lambda: dynamodb.describe_table(TableName=table)["Table"]["TableStatus"]  # noqa: E731
+        ws.patience.until(lambda: status() == "ACTIVE", "DynamoDB is switching the stream", 600)
 
     def renew(_: dict) -> None:
         # A running stream cannot change what it carries: off, and on again as a new one.

@@ -4,12 +4,14 @@ Nothing here imitates AWS. A participant is a prefix, so tests see nothing of ea
 embedded AWS; tests that stop or kill it have one of their own (`own_state_dir`).
 """
 
+import functools
 import os
 import signal
 import time
 import uuid
 from types import SimpleNamespace
 
+import botocore.loaders
 import botocore.waiter
 import pytest
 from support import Ran, build, run, teardown
@@ -43,6 +45,8 @@ def short_sleep(seconds: float) -> None:
 
 # boto3's waiters look at most once a second; here everything is ready within milliseconds.
 botocore.waiter.time = SimpleNamespace(sleep=short_sleep)
+# Every context has a session of its own, and each would read AWS's models from the disk again.
+botocore.loaders.JSONFileLoader.load_file = functools.cache(botocore.loaders.JSONFileLoader().load_file)
 
 
 @pytest.fixture(autouse=True)
@@ -107,8 +111,9 @@ def ws(open_ws, prefix):
     """The context of this test's participant, for whom nothing is built yet."""
     opened = open_ws(prefix)
     yield opened
-    # Its pollers would slow down the tests that follow.
-    teardown().delete_ours(opened)
+    # Its pollers would slow down the tests that follow. Whatever was made has been recorded.
+    if opened.state.path.exists():
+        teardown().delete_ours(opened)
 
 
 @pytest.fixture(scope="module")

@@ -185,11 +185,13 @@ def queue_lost_its_environment_tag(ws):
 
 for _step, _function in ((4, "POC-Lambda-1"), (7, "POC-Lambda-2")):
     for _key, _value in (
-        ("Timeout", 3),
-        ("MemorySize", 128),
-        ("Handler", "index.main"),
-        ("Runtime", "python3.12"),
         ("Environment", {"Variables": {"SOMETHING": "else"}}),
+        # The second function's other settings are put right by the same lines.
+        *(
+            [("Timeout", 3), ("MemorySize", 128), ("Handler", "index.main"), ("Runtime", "python3.12")][
+                : 4 * (_step == 4)
+            ]
+        ),
     ):
 
         def _configure(ws, name=_function, changed={_key: _value}):  # noqa: B006 (binds the loop's values)

@@ -95,13 +95,16 @@ def run_check(ws: "Workshop", step_number: int, step_command: str, check: Check)
     return Verdict(step_number, check.name, passed, detail, "" if passed else remedy + ws.settings.options)
 
 
-def simulate(ws: "Workshop", role_arn: str, rights: list[tuple[str, str]]) -> dict[tuple[str, str], bool]:
-    """Ask IAM what a role may do, without doing it.
+def simulate(
+    ws: "Workshop", principal: str, rights: list[tuple[str, str]], context: dict[str, str] | None = None
+) -> dict[tuple[str, str], bool]:
+    """Ask IAM what a role or a user may do, without doing it.
 
     Args:
         ws: the context.
-        role_arn: whose rights.
+        principal: the ARN of whose rights.
         rights: pairs of action and resource ARN.
+        context: the condition keys that the real call would bring along.
 
     Returns:
         Whether each is allowed, by the role's own policies:
@@ -111,9 +114,16 @@ def simulate(ws: "Workshop", role_arn: str, rights: list[tuple[str, str]]) -> di
     for action, resource in rights:
         by_resource.setdefault(resource, []).append(action)
     allowed: dict[tuple[str, str], bool] = {}
+    entries = [
+        {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+        for key, value in (context or {}).items()
+    ]
     simulator = ws.client("iam").get_paginator("simulate_principal_policy")
     for resource, actions in by_resource.items():
-        for page in simulator.paginate(PolicySourceArn=role_arn, ActionNames=actions, ResourceArns=[resource]):
+        pages = simulator.paginate(
+            PolicySourceArn=principal, ActionNames=actions, ResourceArns=[resource], ContextEntries=entries
+        )
+        for page in pages:
             for result in page["EvaluationResults"]:
                 allowed[result["EvalActionName"], resource] = result["EvalDecision"] == "allowed"
     return allowed

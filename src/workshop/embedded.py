@@ -310,7 +310,8 @@ class Mailbox:
 
 #: Actions of which ministack, unlike AWS, does not see what they are about.
 UNNARROWED = (
-    "dynamodb:ListTagsOfResource", "dynamodb:TagResource", "iam:CreatePolicy", "iam:SimulatePrincipalPolicy",
+    "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListTagsOfResource", "dynamodb:TagResource",
+    "iam:CreatePolicy", "iam:SimulatePrincipalPolicy",
     "lambda:CreateFunction", "lambda:ListTags", "lambda:TagResource",
     "sns:ListTagsForResource", "sns:TagResource", "sns:Unsubscribe",
 )  # fmt: skip

@@ -9,7 +9,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import apigateway_v1, dynamodb, lambda_svc, sns
+from ministack.services.cloudformation import provisioners
 from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS as HANDLERS
 from ministack.services.cloudformation.provisioners import _tag_map as as_dict
 
@@ -106,6 +108,26 @@ def topic(arn: str, properties: Properties) -> None:
     sns._topics[arn]["attributes"]["DisplayName"] = properties.get("DisplayName", "")
 
 
+def remember_attributes() -> None:
+    """Let a resource of a nested stack that an update does not touch keep its attributes, for others to refer to."""
+    known: dict[tuple[str, ...], dict[str, Any]] = {}
+    ministacks_provision, ministacks_update = provisioners._provision_resource, provisioners._update_resource
+
+    def remembered(resource_type: str, made: Made) -> Made:
+        physical_id, attributes = made
+        key = (get_account_id(), get_region(), resource_type, physical_id)
+        known[key] = attributes or known.get(key, {})
+        return physical_id, known[key]
+
+    def provision(resource_type: str, *more: Any) -> Made:
+        return remembered(resource_type, ministacks_provision(resource_type, *more))
+
+    def update(resource_type: str, *more: Any, **named: Any) -> Made:
+        return remembered(resource_type, ministacks_update(resource_type, *more, **named))
+
+    provisioners._provision_resource, provisioners._update_resource = provision, update
+
+
 @functools.cache
 def fill_the_gaps() -> None:
     """Put all of this in, once."""
@@ -120,3 +142,4 @@ def fill_the_gaps() -> None:
     after("AWS::Lambda::EventSourceMapping", mapping)
     after("AWS::DynamoDB::Table", table)
     after("AWS::SNS::Topic", topic)
+    remember_attributes()

@@ -37,7 +37,7 @@ from workshop.plot import spike_axes
 from workshop.settings import DEFAULT_REGION, REPOSITORY, Settings
 from workshop.state import State
 from workshop.step import Workshop
-from workshop.tracing import HOPS, follow, way_ended
+from workshop.tracing import follow, way_ended
 from workshop.waiting import is_denied
 
 #: What puts something on the page; IPython does not say of what type its functions are.
@@ -56,9 +56,16 @@ div.workshop {border-left: 4px solid; padding: 0.45em 0.9em; margin: 0.3em 0; ba
 div.workshop pre {margin: 0.5em 0 0 0; white-space: pre-wrap}
 </style>"""
 #: The colour of each hop in the picture of an order's way: that of its AWS service.
-HOP_COLOURS = dict(
-    zip(HOPS, ("#8c4fff", "#e7157b", "#ed7100", "#3b48cc", "#6b76dd", "#ed7100", "#e7157b", "#5a6b86"), strict=True)
-)
+HOP_COLOURS = {
+    "api": "#8c4fff",
+    "queue": "#e7157b",
+    "lambda-1": "#ed7100",
+    "table": "#3b48cc",
+    "stream": "#6b76dd",
+    "lambda-2": "#ed7100",
+    "topic": "#e7157b",
+    "inbox": "#5a6b86",
+}
 #: Calls of which a list is long enough.
 MOST_CALLS = 40
 
@@ -429,7 +436,7 @@ def draw_way(hops: list[dict[str, Any]]) -> None:
     above.set_ylim(-0.75, 0.75)
     above.axis("off")
     for place, (name, at) in enumerate(zip(names, times, strict=True)):
-        colour = HOP_COLOURS[name]
+        colour = HOP_COLOURS.get(name, COLOURS["dim"])
         above.plot(place, 0, "o", markersize=27, color=colour)
         above.text(place, 0, str(place + 1), ha="center", va="center", color="white", fontweight="bold")
         above.text(place, -0.42, name, ha="center", va="top", fontweight="bold")

@@ -7,6 +7,8 @@ import urllib.request
 import zipfile
 from typing import Any
 
+from workshop.errors import WorkshopError
+
 #: The one file of a function. CloudFormation calls inline code so as well.
 FILE = "index.py"
 
@@ -19,6 +21,23 @@ def packed(source: str) -> bytes:
         entry.external_attr = 0o644 << 16
         archive.writestr(entry, source)
     return buffer.getvalue()
+
+
+def settled(configuration: dict[str, Any]) -> bool:
+    """Whether Lambda has finished making or changing a function.
+
+    The states are those of https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+
+    Raises:
+        WorkshopError: it failed.
+    """
+    states = (configuration.get("State", "Active"), configuration.get("LastUpdateStatus", "Successful"))
+    if "Failed" in states:
+        reason = configuration.get("LastUpdateStatusReason") or configuration.get("StateReason") or "no reason given"
+        raise WorkshopError(
+            f"Lambda could not set up {configuration['FunctionName']}: {reason}.", "Run the step again."
+        )
+    return states == ("Active", "Successful")
 
 
 def deployed(function: dict[str, Any], expected: str) -> str:

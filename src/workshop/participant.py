@@ -32,7 +32,8 @@ ACTIONS: dict[str, list[str]] = {
     ],
     "queue": [
         "sqs:CreateQueue", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes", "sqs:DeleteQueue",
-        "sqs:TagQueue", "sqs:ListQueueTags", "sqs:ReceiveMessage",
+        "sqs:TagQueue", "sqs:ListQueueTags", "sqs:ReceiveMessage", "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
     ],
     "log-group": [
         "logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:DeleteLogGroup", "logs:TagResource",
@@ -40,7 +41,7 @@ ACTIONS: dict[str, list[str]] = {
     ],
     "function": [
         "lambda:CreateFunction", "lambda:GetFunction", "lambda:UpdateFunctionConfiguration",
-        "lambda:UpdateFunctionCode", "lambda:DeleteFunction", "lambda:TagResource",
+        "lambda:UpdateFunctionCode", "lambda:DeleteFunction", "lambda:TagResource", "lambda:InvokeFunction",
     ],
     "topic": [
         "sns:CreateTopic", "sns:GetTopicAttributes", "sns:SetTopicAttributes", "sns:DeleteTopic", "sns:TagResource",
@@ -67,7 +68,7 @@ def participant_policy(ws: Workshop) -> dict[str, Any]:
             "Effect": "Allow",
             "Action": ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
             "Resource": arns["role"],
-            "Condition": {"ArnEquals": {"iam:PolicyARN": arns["policy"]}},
+            "Condition": {"ArnLike": {"iam:PolicyARN": arns["policy"]}},
         },
         {
             "Effect": "Allow",
@@ -88,6 +89,17 @@ def participant_policy(ws: Workshop) -> dict[str, Any]:
             "Condition": only_our_functions,
         },
         {"Effect": "Allow", "Action": ["lambda:TagResource", "lambda:ListTags"], "Resource": everyone},
+        {
+            "Effect": "Allow",
+            "Action": ["dynamodb:GetShardIterator", "dynamodb:GetRecords"],
+            "Resource": [f"{arn}/stream/*" for arn in arns["table"]],
+        },
+        # The doctor asks what the caller himself may do.
+        {
+            "Effect": "Allow",
+            "Action": "iam:SimulatePrincipalPolicy",
+            "Resource": ws.arn("iam", "user/${aws:username}"),
+        },
         # A subscription's ARN is the topic's with an id behind it.
         {"Effect": "Allow", "Action": "sns:Unsubscribe", "Resource": [f"{arn}:*" for arn in arns["topic"]]},
         # An API's id is AWS's choice. Its tags say whose it is, once it is there.
@@ -125,6 +137,9 @@ def arns_of(ws: Workshop, kind: str) -> list[str]:
     }
     service, resource = form[kind]
     names = [ws.name(d.base) for step in ws.steps for d in step.declarations if d.kind == kind]
+    if kind == "policy" and ws.settings.prefix:
+        # Their eight names would make the policy longer than IAM takes.
+        names = [ws.name("Lambda-*"), ws.name("APIGateway-*")]
     arns = [ws.arn(service, resource.format(name)) for name in names]
     # Some calls take a log group's ARN with a star for its streams, some without.
     return [*arns, *(f"{arn}:*" for arn in arns)] if kind == "log-group" else arns

@@ -27,8 +27,16 @@ ALREADY_THERE = {
     "QueueNameExists",
     "QueueAlreadyExists",
 }
-#: Seconds within which something just made shows up when it is looked for.
-VISIBLE_WITHIN = 60.0
+#: Seconds within which something just made shows up when it is looked for, and for which lost answers are borne.
+VISIBLE_WITHIN, LOST_WITHIN = 60.0, 120.0
+
+
+def is_there_already(error: Exception) -> bool:
+    """Whether AWS says that what should be made is there already."""
+    if not isinstance(error, ClientError):
+        return False
+    answer = error.response["Error"]
+    return answer["Code"] in ALREADY_THERE or "already has an enabled stream" in answer.get("Message", "")
 
 
 @dataclass(frozen=True)
@@ -131,48 +139,49 @@ class Resource:
         if self.result != "created":
             self.differences += found
             self.result = "drifted" if self.ws.looking else "updated"
-        for last_try in () if self.ws.looking else (False, False, True):
+        if self.ws.looking:
+            return
+        patience, tries = self.ws.patience, 0
+        began = patience.clock()
+        while found:
             try:
                 update({difference.setting: difference.should for difference in found})
                 return
             except (ClientError, BotoCoreError) as error:
-                if last_try or not answer_was_lost(error):
+                if not answer_was_lost(error):
                     raise
+                patience.pause(tries, began, f"no answer came to a change of {self.name}", LOST_WITHIN, str(error))
             # Some changes make something (a policy's version, a deployment): look before doing it again.
-            self._wait_for_lost_answer()
+            tries += 1
             self.found = self._look() or self.found
             found = self._differences(should, read)
-            if not found:
-                return
 
     def _differences(self, should: dict[str, Any], read: Callable[[], dict[str, Any]] | None) -> list[Difference]:
         actual = read() if read else self.found
         return [Difference(k, actual.get(k), v) for k, v in should.items() if not same(actual.get(k), v)]
 
-    def _wait_for_lost_answer(self) -> None:
-        self.ws.console.note(f"waiting: no answer came to a change of {self.name}; looking what became of it")
-        self.ws.patience.sleep(1.0)
-
     def _create(self, create: Callable[[], Any], look: Callable[[], Description | None]) -> Description:
         """Create, and look for what was made. An answer that got lost is no reason to create a second one."""
-        for last_try in (False, False, True):
+        patience, tries = self.ws.patience, 0
+        began = patience.clock()
+        while True:
             try:
                 create()
+                break
             except (ClientError, BotoCoreError) as error:
-                exists = isinstance(error, ClientError) and error.response["Error"]["Code"] in ALREADY_THERE
-                if not exists and (last_try or not answer_was_lost(error)):
+                if is_there_already(error):
+                    break
+                if not answer_was_lost(error):
                     raise
-                if not exists:
-                    self._wait_for_lost_answer()
-                    found = look()
-                    if found is None:
-                        continue
-                    return found
-            # Made just now, or a moment ago by a call whose answer got lost: reads may lag behind.
-            reason = f"{self.name} was just made and does not show up yet"
-            visible: Description = self.ws.patience.until(look, reason, VISIBLE_WITHIN)
-            return visible
-        raise AssertionError("the last try returns or raises")
+                patience.pause(tries, began, f"no answer came to the making of {self.name}", LOST_WITHIN, str(error))
+            tries += 1
+            found = look()
+            if found is not None:
+                return found
+        # Made just now, or a moment ago by a call whose answer got lost: reads may lag behind.
+        reason = f"{self.name} was just made and does not show up yet"
+        visible: Description = patience.until(look, reason, VISIBLE_WITHIN)
+        return visible
 
     def _check_owner(self, kind: Kind, found: Description) -> None:
         if not kind.is_ours(self.ws, found):

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import botocore.session
+from botocore.loaders import Loader
+from botocore.regions import EndpointResolver
 
 from workshop.errors import UsageError
 
@@ -107,11 +108,12 @@ def _check_email(email: str) -> None:
 
 
 def _check_region(region: str) -> None:
-    session = botocore.session.Session()
+    # botocore's own list of places, read without the user's AWS configuration.
+    places = EndpointResolver(Loader().load_data("endpoints"))
     known = {
         name
-        for partition in session.get_available_partitions()
-        for name in session.get_available_regions("sqs", partition)
+        for partition in places.get_available_partitions()
+        for name in places.get_available_endpoints("sqs", partition)
     }
     if region not in known:
         raise UsageError(f"--region is {region!r}, which AWS does not have.", "Try us-east-1 or eu-central-1.")

@@ -27,7 +27,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
 #: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html names the throttling codes.
 THROTTLES = (
     r"Throttling|ThrottlingException|ThrottledException|RequestThrottled|RequestThrottledException|Throttled"
-    r"|TooManyRequestsException|RequestLimitExceeded|BandwidthLimitExceeded|LimitExceededException"
+    r"|TooManyRequestsException|RequestLimitExceeded|BandwidthLimitExceeded"
     r"|ProvisionedThroughputExceededException|TransactionInProgressException|PriorRequestNotComplete|SlowDown"
     r"|EC2ThrottledException|KMSThrottlingException"
 )
@@ -78,6 +78,9 @@ REFUSALS = (
     Refusal("lambda", "(Update|Delete)EventSourceMapping", "ResourceInUseException", "in use",
             "the event source mapping is still changing its state", 300),
     # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html
+    # So many changes of tables at once: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
+    Refusal("dynamodb", "(Create|Update|Delete)Table", "LimitExceededException", "",
+            "DynamoDB changes only so many tables at once", 600),
     Refusal("dynamodb", "UpdateTable|DeleteTable", "ResourceInUseException", "",
             "DynamoDB is still busy with the previous change of the table", 600),
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
@@ -126,7 +129,8 @@ def is_denied(error: ClientError) -> bool:
 
 def makes_something(operation: str) -> bool:
     """Whether a second call makes a twin, or fails because the first one was carried out."""
-    return operation.startswith("Create")
+    # A table's stream that is on already cannot be switched on.
+    return operation.startswith("Create") or operation == "UpdateTable"
 
 
 class Patience:
@@ -167,7 +171,9 @@ class Patience:
         """
         began, tries = self.clock(), 0
         while not (value := ready()):
-            self._pause(tries, began, reason, deadline, f"{reason}, for more than {deadline:.0f} seconds.", quiet)
+            waited = f"{reason}, for more than {deadline:.0f} seconds."
+            # What is there within a second is nothing to speak of.
+            self.pause(tries, began, reason, deadline, waited, tell_at=None if quiet else 2)
             tries += 1
         return value
 
@@ -179,7 +185,7 @@ class Patience:
         if refusal is None:
             return None
         waits = request_dict["context"].setdefault("workshop_waits", {"began": self.clock(), "tries": 0})
-        self._pause(waits["tries"], waits["began"], refusal.reason, refusal.deadline,
+        self.pause(waits["tries"], waits["began"], refusal.reason, refusal.deadline,
                     f"{service} {operation.name}: {answer}")  # fmt: skip
         waits["tries"] += 1
         return 0
@@ -204,13 +210,28 @@ class Patience:
             found = None
         return found, f"{code} {message}"
 
-    def _pause(self, tries: int, began: float, reason: str, deadline: float, answer: str, quiet: bool = False) -> None:
+    def pause(
+        self, tries: int, began: float, reason: str, deadline: float, answer: str, tell_at: int | None = 0
+    ) -> None:
+        """Sleep before the next try: shortly at first, two seconds at last.
+
+        Args:
+            tries: how many there were.
+            began: when the first one was, by this object's clock.
+            reason: what is waited for, as a sentence.
+            deadline: seconds after the first try when it is enough.
+            answer: what AWS said at last.
+            tell_at: the number of tries after which the reason is told; None for never.
+
+        Raises:
+            GaveUp: the deadline has passed.
+        """
         if self.clock() - began >= deadline:
             raise GaveUp(
                 f"Gave up after {deadline:.0f} seconds: {answer.rstrip('.')}.",
                 f"Usually {reason}; run the same command again, it goes on where it stopped.",
             )
-        if tries == 0 and not quiet:
+        if tries == tell_at:
             self.tell(f"waiting: {reason}")
         # Thirty trainees who began together should not come back together.
         self.sleep(min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE) * random.uniform(0.75, 1.0))

@@ -36,6 +36,6 @@ def json_object(text: bytes | str) -> dict[str, Any]:
     """The JSON object in a text; an empty one if there is none."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -81,7 +81,7 @@ def read(message):
     """
     try:
         order = json.loads(message["body"])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotAnOrder("the message is not JSON") from None
     if not isinstance(order, dict):
         raise NotAnOrder("the message is not a JSON object")

@@ -8,10 +8,10 @@ Environment: TOPIC_ARN, the topic to publish to.
 
 import json
 import os
+import re
 import time
 
 import boto3
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -22,9 +22,10 @@ sns = boto3.client(
 
 # SNS takes 256 KiB; the rest is left for what it adds.
 LIMIT = 240 * 1024
+# What an order's fields are called in the mail.
+NAMES = {"productId": "Product", "productName": "Name", "quantity": "Quantity", "customerEmail": "Customer"}
 # An e-mail's subject: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
-SUBJECT_LENGTH = 100
-plain = TypeDeserializer().deserialize
+SUBJECT_LENGTH = 99
 
 
 def handler(event, context):
@@ -66,9 +67,10 @@ def split(records):
 
 
 def read(record):
-    """The item of a record, as plain Python values."""
+    """The order of a record, its values as text. Whatever else somebody put into the item is left out."""
     image = record["dynamodb"]["NewImage"]
-    return {field: plain(value) for field, value in image.items()}
+    fields = ("orderId", *NAMES)
+    return {field: str(next(iter(image[field].values()))) for field in fields if field in image}
 
 
 def subject(orders):
@@ -93,19 +95,16 @@ def body(orders):
 
 def describe(order):
     """One order, as a paragraph. An item that somebody put in by hand may lack anything but its key."""
+    # A customer's line break must not look like a line of ours.
+    order = {field: " ".join(value.split())[:2000] for field, value in order.items()}
     lines = [f"Order {order['orderId']}"]
-    names = {"productId": "Product", "productName": "Name", "quantity": "Quantity", "customerEmail": "Customer"}
-    for field, name in names.items():
-        if field in order:
-            # A customer's line break must not look like a line of ours.
-            value = " ".join(str(order[field]).split())
-            lines.append(f"  {name + ':':<10}{value[:2000]}")
+    lines += [f"  {name + ':':<10}{order[field]}" for field, name in NAMES.items() if field in order]
     return "\n".join(lines) + "\n"
 
 
 def units(orders):
     """How many units were ordered, over all orders."""
-    return sum(int(order["quantity"]) for order in orders if str(order.get("quantity", "")).isdigit())
+    return sum(int(order["quantity"]) for order in orders if re.fullmatch("[0-9]{1,38}", order.get("quantity", "")))
 
 
 def created(record):

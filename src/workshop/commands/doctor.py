@@ -18,7 +18,7 @@ from workshop.embedded import Embedded
 from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
 from workshop.participant import participant_policy
-from workshop.policies import rights
+from workshop.policies import as_list
 from workshop.settings import Settings
 from workshop.step import Workshop
 
@@ -96,7 +96,7 @@ def about_this_machine(settings: Settings) -> Iterator[Question]:
     )
     yield (
         "The state folder can be written to",
-        lambda: holds(os.access(_existing(settings), os.W_OK), str(settings.state_dir), "a writable folder"),
+        lambda: holds(is_writable(_existing(settings)), str(settings.state_dir), "a writable folder"),
         "Check the folder's rights, or choose another --state-dir.",
     )
     yield (
@@ -147,6 +147,11 @@ def aws_cli() -> Finding:
     return holds(version.returncode == 0, (version.stdout or version.stderr).split(" ")[0], "one that runs")
 
 
+def is_writable(folder: str) -> bool:
+    """Whether files can be made in a folder."""
+    return os.path.isdir(folder) and os.access(folder, os.W_OK)
+
+
 def a_free_port() -> Finding:
     """Whether the loopback interface gives us a port."""
     with socket.socket() as probe:
@@ -174,16 +179,22 @@ def every_right(ws: Workshop) -> Finding:
         return holds(True, "the root user; a user of your own would be better", "")
     # A session's rights are those of its role.
     principal = re.sub(r":sts:(.*):assumed-role/([^/]+)/.*", r":iam:\1:role/\2", ws.identity)
-    needed = sorted(
-        pair
-        for statement in participant_policy(ws)["Statement"]
-        # Conditions ask for what only the real call can tell.
-        if "Condition" not in statement
-        for pair in rights([{"Statement": statement}])
-    )
-    allowed = simulate(ws, principal, needed)
-    missing = sorted({action for (action, _), yes in allowed.items() if not yes})
-    return holds(not missing, f"missing: {', '.join(missing)}" if missing else f"{len(needed)} rights", "all")
+    missing, count = set(), 0
+    for statement in participant_policy(ws)["Statement"]:
+        # What a condition asks for, the real call brings along.
+        keys = [pair for operator in statement.get("Condition", {}).values() for pair in operator.items()]
+        context = {key: as_list(values)[0] for key, values in keys}
+        needed = [
+            (action, resource.replace("${aws:username}", principal.rpartition("/")[2]))
+            for action in as_list(statement["Action"])
+            for resource in as_list(statement["Resource"])
+        ]
+        allowed = simulate(ws, principal, needed, context)
+        # IAM may answer in another spelling; the policy's own is what one looks for.
+        denied = {(action.lower(), resource) for (action, resource), yes in allowed.items() if not yes}
+        missing |= {action for action, resource in needed if (action.lower(), resource) in denied}
+        count += len(needed)
+    return holds(not missing, f"missing: {', '.join(sorted(missing))}" if missing else f"{count} rights", "all")
 
 
 def mailbox(email: str | None) -> str:

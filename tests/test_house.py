@@ -1,0 +1,204 @@
+"""The house: who may import whom, what is explained, and what must not stand in a tracked file."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+PACKAGE = ROOT / "src/workshop"
+MODULES = {
+    "workshop." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")
+}
+LESSONS = {
+    path.relative_to(ROOT).as_posix(): path for folder in ("steps", "cleanup") for path in ROOT.glob(f"{folder}/*.py")
+}
+FUNCTIONS = {path.parent.name: path for path in ROOT.glob("src/lambda/*/index.py")}
+
+#: The floors, from the ground up. A module that is not named here lives as low as what it imports allows.
+FLOORS = {
+    **dict.fromkeys(("settings", "errors"), 0),
+    **dict.fromkeys(("state", "console", "waiting", "embedded", "package", "policies"), 1),
+    "aws": 2,
+    **dict.fromkeys(("kinds", "step", "opening"), 3),
+    "commands": 4,
+    "cli": 5,
+    "__main__": 6,
+}
+HALL = 3
+
+
+def floor(module: str) -> int:
+    """On which floor a module lives."""
+    first = module.split(".")[1] if "." in module else ""
+    if first in FLOORS:
+        return FLOORS[first]
+    return max((floor(one) for one in ours(MODULES[module])), default=0) if module in MODULES else 0
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports when it runs, wherever in it; imports for type checkers do not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_checkers = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in for_checkers:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            # `from workshop.commands import build` imports a module.
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & MODULES.keys() or {node.module}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    return {name for name in imports(path) if name.split(".")[0] == "workshop"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_downwards(module):
+    assert {one for one in ours(MODULES[module]) if floor(one) > floor(module)} == set()
+
+
+def test_nobody_imports_in_a_circle():
+    graph = {module: ours(path) & MODULES.keys() for module, path in MODULES.items()}
+    while leaves := {module for module, needed in graph.items() if not needed & graph.keys()}:
+        graph = {module: needed for module, needed in graph.items() if module not in leaves}
+    assert graph == {}
+
+
+def test_only_the_door_imports_the_roof():
+    everybody = {**MODULES, **LESSONS, **FUNCTIONS}
+    assert [name for name, path in everybody.items() if "workshop.cli" in imports(path)] == ["workshop.__main__"]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_lessons_import_the_toolkit_and_not_each_other(lesson):
+    assert {one for one in ours(LESSONS[lesson]) if floor(one) > HALL} == set()
+    assert {one for one in imports(LESSONS[lesson]) if one.split(".")[0] in ("steps", "cleanup", "cli")} == set()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_can_be_pasted_into_the_console(function):
+    # What Lambda's Python has: the standard library, boto3 and what comes with it.
+    assert {one.split(".")[0] for one in imports(FUNCTIONS[function])} <= sys.stdlib_module_names | {
+        "boto3",
+        "botocore",
+    }
+
+
+def public(path: Path) -> list[tuple[str, ast.AST]]:
+    """The public functions, classes and methods of a file, by name."""
+    found = []
+
+    def walk(body, before):
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                found.append((before + node.name, node))
+            if isinstance(node, ast.ClassDef) and node.name[0] != "_":
+                walk(node.body, f"{node.name}.")
+
+    walk(ast.parse(path.read_text(encoding="utf-8")).body, "")
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_everything_public_is_explained_and_typed(module):
+    path = MODULES[module]
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{module} says nothing of itself"
+    for name, node in public(path):
+        assert ast.get_docstring(node), f"{module}.{name} has no docstring"
+        if isinstance(node, ast.FunctionDef):
+            wanted = [
+                a
+                for a in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                if a.arg not in ("self", "cls")
+            ]
+            untyped = [argument.arg for argument in wanted if argument.annotation is None]
+            assert not untyped, f"{module}.{name} does not say what {untyped} are"
+            assert node.returns is not None, f"{module}.{name} does not say what it returns"
+
+
+@pytest.mark.parametrize("path", [*LESSONS.values(), *FUNCTIONS.values()], ids=[*LESSONS, *FUNCTIONS])
+def test_a_lesson_opens_with_what_it_is_for(path):
+    assert len(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).splitlines()) > 3
+    # A check says what holds in its decorator.
+    silent = [
+        name
+        for name, node in public(path)
+        if not ast.get_docstring(node) and not any("check" in ast.dump(decorator) for decorator in node.decorator_list)
+    ]
+    assert silent == []
+
+
+def tracked() -> list[Path]:
+    """The text files that the repository keeps."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name]
+    return [path for path in files if path.is_file() and b"\0" not in path.read_bytes()[:8000]]
+
+
+#: What must not stand in a file, written so that it does not stand in this one.
+FORBIDDEN = {
+    "a path of somebody's machine": r"(?<![\w.~/$}<])/(?:wor[k]|hom[e]|roo[t]|User[s]|op[t])/\w",
+    "a host of a package registry": r"pyp[i]\.org|pythonhoste[d]|registry\.np[m]js|index[-_]ur[l]\s*=|artifactor[y]",
+    "a key of AWS": r"\bAKI[A](?!IOSFODNN7EXAMPLE)[A-Z0-9]{16}\b",
+    "a conflict": r"^(?:<{7}|>{7}) ",
+}
+
+
+@pytest.mark.parametrize("pattern", FORBIDDEN.values(), ids=FORBIDDEN)
+def test_no_tracked_file_holds(pattern):
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in tracked()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1)
+        if re.search(pattern, line)
+    ]
+    assert found == []
+
+
+def test_text_is_utf8_without_tabs_and_ends_with_a_line():
+    wrong = []
+    for path in tracked():
+        text = path.read_bytes().decode("utf-8")
+        tabs = "\t" in text and path.name != "Makefile"
+        if tabs or "\r" in text or (text and not text.endswith("\n")) or re.search(r"[ \t]$", text, re.MULTILINE):
+            wrong.append(path.relative_to(ROOT).as_posix())
+    assert wrong == []
+
+
+def test_nothing_is_tracked_that_is_made():
+    names = [path.relative_to(ROOT).as_posix() for path in tracked()]
+    assert [name for name in names if re.search(r"(^|/)(\.venv|\.workshop|__pycache__)/|\.pyc$|\.egg-info", name)] == []
+
+
+def test_every_package_is_fixed_by_version_and_hash():
+    blocks = re.split(r"\n(?=\S)", "\n" + (ROOT / "constraints.txt").read_text(encoding="utf-8"))
+    packages = [block for block in blocks if block.strip() and not block.startswith(("#", "\n#"))]
+    assert len(packages) > 20
+    for block in packages:
+        first = block.strip().splitlines()[0]
+        assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[A-Za-z0-9.]+", first), first
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), f"{first} has no hash"
+
+
+@pytest.mark.parametrize(
+    "extra", tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+)
+def test_constraints_hold_what_an_extra_needs(extra):
+    command = [sys.executable, "tools/requirements.py", extra]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {"boto3", "ministack", "rich", "typer"} <= {line.split("==")[0] for line in listed.splitlines()}

@@ -1,0 +1,237 @@
+"""The notebooks: clean in git, and run in their order on a fresh embedded AWS, as a person would run them.
+
+Red is expected where a notebook shows it on purpose, and there it must be seen: cells with the tag `goes-red` break
+something, and cells with the tag `exercise-check` check an exercise that nobody has solved yet.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from support import ROOT, census, run
+
+from workshop.console import Console
+from workshop.embedded import Embedded
+from workshop.opening import open_workshop
+from workshop.settings import Settings
+
+MISSING = "the extra `notebooks` is not installed: pip install -e '.[notebooks]'"
+nbformat = pytest.importorskip("nbformat", reason=MISSING)
+nbclient = pytest.importorskip("nbclient", reason=MISSING)
+pytest.importorskip("ipykernel", reason=MISSING)
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+#: Seconds for all ten, and for one cell.
+LONGEST_WALK, LONGEST_CELL = 240, 90
+#: A row of an exercise's table that is red, and its hint.
+RED_ROW = re.compile(r"<tr><td>[^<]*</td><td><b [^>]*>fail</b></td><td>(.*?)</td></tr>")
+
+
+def kernel_environment(state_dir, **more):
+    return os.environ | {"WORKSHOP_STATE_DIR": str(state_dir), "JUPYTER_PREFER_ENV_PATH": "1"} | more
+
+
+def account(cell):
+    """How many checks of a cell were green and red, by the metadata of its outputs."""
+    found = [output.get("metadata", {}).get("workshop", {}) for output in cell.outputs]
+    return sum(one.get("passed", 0) for one in found), sum(one.get("failed", 0) for one in found)
+
+
+def html(cell):
+    return "".join(output.data.get("text/html", "") for output in cell.outputs if "data" in output)
+
+
+def execute(path, environment):
+    """Run a notebook cell by cell, solving its exercise on the way.
+
+    Returns:
+        What went wrong, and the notebook with its outputs.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    solution = re.search(r"```python\n(.*?)```", cell_of(notebook, "solution").source, re.DOTALL)[1]
+    client = nbclient.NotebookClient(
+        notebook, timeout=LONGEST_CELL, allow_errors=True, resources={"metadata": {"path": str(path.parent)}}
+    )
+    wrong = []
+    with client.setup_kernel(env=environment):
+        for index, cell in enumerate(notebook.cells):
+            if cell.cell_type != "code":
+                continue
+            where, tags = f"{path.name}, cell {cell.id}", cell.metadata.get("tags", [])
+            client.execute_cell(cell, index)
+            wrong += [f"{where}: {complaint}" for complaint in complaints(cell, tags)]
+            if "exercise-check" in tags:
+                hints = RED_ROW.findall(html(cell))
+                if len(hints) != account(cell)[1] or not all(hints):
+                    wrong.append(f"{where}: a red row without a hint: {hints}")
+                client.execute_cell(nbformat.v4.new_code_cell(solution), index)
+                client.execute_cell(cell, index)
+                passed, failed = account(cell)
+                if failed or passed < 3:
+                    wrong.append(f"{where}: the solution is not green: {passed} passed, {failed} failed")
+    return wrong, notebook
+
+
+def complaints(cell, tags):
+    """What is not as it should be in a cell that was run."""
+    for output in cell.outputs:
+        if output.output_type == "error":
+            yield f"error {output.evalue}"
+        if output.output_type == "execute_result":
+            yield f"a raw value is shown: {output.data.get('text/plain')}"
+        if output.get("name") == "stderr":
+            yield f"on standard error: {output.text}"
+    _, failed = account(cell)
+    if {"goes-red", "exercise-check"} & set(tags):
+        if not failed:
+            yield "should be red"
+    elif failed:
+        yield f"{failed} red: {re.sub('<style>.*?</style>|<[^>]+>', ' ', html(cell), flags=re.DOTALL)}"
+
+
+def cell_of(notebook, name):
+    return next(cell for cell in notebook.cells if cell.id == name)
+
+
+def images(cell):
+    return [output for output in cell.outputs if "data" in output and "image/png" in output.data]
+
+
+def test_they_are_clean():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/notebooks.py", "--check"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "10 notebooks are clean.")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_each_has_its_parts(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    texts = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "nb.begin(" in code[0].source
+    assert "**Must have run before:**" in texts or path.name.startswith("00")
+    assert f"docs/images/step-{path.name[:2]}.png" in texts or path.name[:2] in ("00", "09")
+    # Three questions and a solution, folded away.
+    assert texts.count("<details>") == texts.count("</details>") == 4
+    tags = [tag for cell in code for tag in cell.metadata.get("tags", [])]
+    assert sorted(tags) == ["exercise", "exercise-check", "goes-red"]
+    assert "https://docs.aws.amazon.com" in texts
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", texts):
+        assert (path.parent / target).exists(), target
+
+
+def test_a_walk_through_all_ten(tmp_path):
+    signal.alarm(LONGEST_WALK)
+    state_dir, wrong, done = tmp_path / "state", [], {}
+    try:
+        for path in NOTEBOOKS:
+            found, done[path.name[:2]] = execute(path, kernel_environment(state_dir))
+            wrong += found
+            if path.name.startswith("08"):
+                # What the notebooks built is what a terminal finds.
+                ran = run("workshop", "status", "--json", env={"WORKSHOP_STATE_DIR": str(state_dir)})
+                assert [one for one in ran.json["resources"] if one["state"] != "present"] == []
+                assert all(one["recorded"] for one in ran.json["resources"])
+        assert wrong == []
+        api = done["08"]
+        assert images(cell_of(api, "follow"))
+        assert images(cell_of(api, "spike"))
+        assert "new orders" in html(cell_of(api, "mail"))
+        # All checks of all steps.
+        assert account(cell_of(api, "repair"))[0] > 80
+        assert "New order: 3 x soap" in html(cell_of(done["07"], "mail"))
+        # Nothing is left, looked at from outside.
+        ws = open_workshop(Settings(state_dir=state_dir), Console())
+        assert [one for one in census(ws) if "ecommerce" in one[1] or "POC-Lambda" in one[1]] == []
+    finally:
+        Embedded(state_dir).stop()
+
+
+def snippets(*sources, environment):
+    """Run pieces of code in one kernel, and return their cells."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    client = nbclient.NotebookClient(notebook, timeout=LONGEST_CELL, allow_errors=True, kernel_name="python3")
+    client.execute(env=environment)
+    return notebook.cells
+
+
+def errors(cell):
+    return [output for output in cell.outputs if output.output_type == "error"]
+
+
+def test_errors_are_one_line_with_a_remedy(state_dir, prefix):
+    environment = kernel_environment(state_dir, WORKSHOP_PREFIX=prefix)
+    cells = snippets(
+        "from workshop import notebook as nb\nws = nb.begin(3)",
+        "ws.name('x')",
+        "ws = nb.begin(0)",
+        "ws.need('queue', 'ecommerce-orders-queue')",
+        "ws.client('dynamodb').describe_table(TableName='nobody-has-this')",
+        "undefined",
+        environment=environment,
+    )
+    too_early, not_open, opened, missing, refused, ordinary = cells
+    for cell, said in (
+        (too_early, f"Step 1 must run first: the policy {prefix}-Lambda-Receive-SQS is missing."),
+        (too_early, f"Run 01_iam.ipynb, or in a terminal: workshop 01_iam --prefix {prefix}"),
+        (not_open, "Run the first code cell"),
+        (missing, f"Run: workshop 03_sqs --prefix {prefix}"),
+        (refused, "AWS refused DescribeTable: ResourceNotFoundException"),
+    ):
+        (error,) = errors(cell)
+        assert len(error.traceback) == 1
+        assert "\n" not in error.traceback[0]
+        assert said in error.traceback[0]
+    assert errors(opened) == []
+    # Other people's errors look as they always do.
+    assert "Traceback" in "".join(errors(ordinary)[0].traceback)
+
+
+def test_real_aws_is_shown_before_it_is_touched(state_dir, prefix):
+    """Everything but the endpoint is as on AWS."""
+    environment = kernel_environment(
+        state_dir,
+        AWS_ENDPOINT_URL=Embedded(state_dir).running().endpoint,
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+    )
+    ask = f"target='aws', region='eu-central-1', prefix='{prefix}', email='a@example.com'"
+    first, second, third = snippets(
+        f"from workshop import notebook as nb\nws = nb.begin(2, {ask})",
+        f"ws = nb.begin(2, {ask}, yes=True)\nnb.run(ws, 2)",
+        "from workshop.commands.clean import cleanup\ndone = cleanup(ws)",
+        environment=environment,
+    )
+    (error,) = errors(first)
+    assert "add yes=True" in error.evalue
+    for fact in ("AWS, account 000000000000", "eu-central-1", f"{prefix}-ecommerce-orders", "less than a cent"):
+        assert fact in html(first)
+    assert errors(second) + errors(third) == []
+    assert "created" in html(second)
+
+
+def test_notebook_and_terminal_go_on_where_the_other_stopped(state_dir, prefix, cli):
+    environment = kernel_environment(state_dir, WORKSHOP_PREFIX=prefix)
+    opened, ran = snippets(
+        "from workshop import notebook as nb\nws = nb.begin(2)\nimport subprocess, sys\n"
+        "subprocess.run([sys.executable, '-m', 'workshop', '02_dynamodb'], check=True, capture_output=True)\n"
+        "subprocess.run([sys.executable, '-m', 'workshop', '05_streams'], check=True, capture_output=True)",
+        "nb.run(ws, 2)",
+        environment=environment,
+    )
+    assert errors(opened) + errors(ran) == []
+    assert "unchanged" in html(ran)
+    assert "created" not in html(ran)
+    # The notebook was open while the terminal worked, and lost nothing of the terminal's record.
+    recorded = {one["kind"] for one in cli("status", "--json").json["resources"] if one["recorded"]}
+    assert recorded == {"table", "stream"}
+    cli("cleanup", "--yes")
