@@ -46,7 +46,7 @@ def short_sleep(seconds: float) -> None:
 # boto3's waiters look at most once a second; here everything is ready within milliseconds.
 botocore.waiter.time = SimpleNamespace(sleep=short_sleep)
 # Every context has a session of its own, and each would read AWS's models from the disk again.
-botocore.loaders.JSONFileLoader.load_file = functools.cache(botocore.loaders.JSONFileLoader().load_file)
+botocore.loaders.JSONFileLoader.load_file = staticmethod(functools.cache(botocore.loaders.JSONFileLoader().load_file))
 
 
 @pytest.fixture(autouse=True)

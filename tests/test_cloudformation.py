@@ -98,8 +98,8 @@ def test_the_copies_are_those_of_the_sources():
 @pytest.mark.parametrize(
     ("template", "before", "after"),
     [
-        ("lambda", "ITEMS = 100", "ITEMS = 99"),
-        ("lambda", "          SUBJECT_LENGTH = 100\n", ""),
+        ("lambda", "          ITEMS = ", "          ITEMS = 1 + "),
+        ("lambda", "          SUBJECT_LENGTH = ", "\n          # "),
         ("api-gateway", '"minLength": 1', '"minLength": 2'),
         ("api-gateway", "$util.urlEncode($input.body)", "$input.body"),
         ("api-gateway", "Deployment", "Deployment0000000000000000 # "),

@@ -154,4 +154,4 @@ def test_jupyterlab_runs_00_and_02(lab, page):
     panel(page).get_by_role("heading", name="Step 2: the orders table").wait_for()
     run_all(page)
     assert_whole(page, tables=10)
-    look(page, "notebook-02", "Do it")
+    look(page, "notebook-02", "Check it")
