@@ -92,6 +92,9 @@ def run_check(ws: "Workshop", step_number: int, step_command: str, check: Check)
         passed, detail = False, error.problem
     except (ClientError, BotoCoreError) as error:
         passed, detail = False, " ".join(str(error).split())
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        # Somebody else's hands may have built something that looks quite different.
+        passed, detail = False, f"found something that cannot be judged: {error!r}"
     return Verdict(step_number, check.name, passed, detail, "" if passed else remedy + ws.settings.options)
 
 

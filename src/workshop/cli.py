@@ -6,6 +6,7 @@ options. What it returns is what `--json` prints. Nothing else imports this modu
 
 import functools
 import inspect
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -71,16 +72,16 @@ def settings_of(ctx: typer.Context, given: dict[str, Any]) -> Settings:
     """Build the settings from the common options.
 
     Args:
-        ctx: tells which options were typed: on the embedded AWS, a profile in the environment has no say.
+        ctx: tells which options were typed.
         given: the options' values.
 
     Raises:
         UsageError: one of them is not valid.
     """
+    # A profile in the environment is boto3's own affair, which lets keys in the environment go first; and on the
+    # embedded AWS it has no say.
     source = ctx.get_parameter_source("profile")
-    profile = given["profile"]
-    if given["target"] == "local" and source is not None and source.name != "COMMANDLINE":
-        profile = None
+    profile = given["profile"] if source is not None and source.name == "COMMANDLINE" else None
     region = given["region"]
     if region is None:
         region = configured_region(profile) if given["target"] == "aws" else DEFAULT_REGION
@@ -141,7 +142,9 @@ def command(
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
-    to.command(name or function.__name__)(run)
+    # A docstring's sections are for who calls the function.
+    text = re.split(r"\n\s*(?:Args|Returns|Raises):", inspect.getdoc(function) or "")[0]
+    to.command(name or function.__name__, help=text)(run)
 
 
 def step_command(step: Step) -> Callable[[Workshop], None]:

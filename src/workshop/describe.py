@@ -31,7 +31,7 @@ MOMENTS = {
     "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed", "SubscriptionsConfirmed",
     "SubscriptionsPending", "SubscriptionsDeleted", "LastProcessingResult", "LastUpdateStatus", "StateReason",
     "StateReasonCode", "StateTransitionReason", "LastUpdateStatusReason", "LastUpdateStatusReasonCode",
-    "NumberOfDecreasesToday", "metricFilterCount",
+    "NumberOfDecreasesToday", "metricFilterCount", "TableStatus", "apiStatus",
 }  # fmt: skip
 #: Ids within ARNs: of a stream (a time), of an API, of a mapping.
 WITHIN_ARNS = (
@@ -135,8 +135,11 @@ def _parts(ws: Workshop, kind: str, name: str, found: Description) -> Iterator[t
             plain["InlinePolicies"] = found["InlinePolicies"] or "none"
         case "function":
             plain["code"] = deployed(found, "")
+            # Active, or on its way to it: nobody sets that.
+            del plain["State"]
         case "event-source-mapping":
             name = f"{name} {mask(found['EventSourceArn']).split(':', 5)[-1]}"
+            plain["Enabled"] = plain.pop("State") in ("Enabled", "Enabling", "Creating", "Updating")
         case "subscription":
             yield f"subscription {name} {found['Endpoint']}", plain
             return

@@ -51,9 +51,9 @@ table.workshop {font-size: 0.92em; border-collapse: collapse; margin: 0.4em 0 0.
 table.workshop caption {caption-side: top; text-align: left; font-weight: 600; padding: 0.3em 0; color: inherit}
 table.workshop th, table.workshop td {text-align: left !important; vertical-align: top; padding: 0.28em 0.9em 0.28em
  0.4em; border-bottom: 1px solid rgba(128, 128, 128, 0.22); overflow-wrap: anywhere; max-width: 44em}
-table.workshop b {font-weight: 600; white-space: nowrap}
+table.workshop th, table.workshop b {font-weight: 600; white-space: nowrap}
 div.workshop {border-left: 4px solid; padding: 0.45em 0.9em; margin: 0.3em 0; background: rgba(128, 128, 128, 0.08)}
-div.workshop pre {margin: 0.5em 0 0 0; white-space: pre-wrap}
+div.workshop pre {margin: 0.5em 0 0 0; white-space: pre-wrap; background: none}
 </style>"""
 #: The colour of each hop in the picture of an order's way: that of its AWS service.
 HOP_COLOURS = {
@@ -66,6 +66,8 @@ HOP_COLOURS = {
     "topic": "#e7157b",
     "inbox": "#5a6b86",
 }
+#: Ours, and none of MathJax's business: a `$` in a mapping template is no formula.
+CLASSES = "workshop mathjax_ignore tex2jax_ignore"
 #: Calls of which a list is long enough.
 MOST_CALLS = 40
 
@@ -77,7 +79,7 @@ class NotebookConsole(Console):
         super().__init__()
         # Neither a terminal nor rich's own form of Jupyter output, which needs ipywidgets for anything live.
         self.out = self.err = RichConsole(force_jupyter=False, force_terminal=False, highlight=False, soft_wrap=True)
-        self.notes_in_place = False
+        self._in_place = False
         self._line: tuple[int, Any] = (-1, None)
 
     @contextlib.contextmanager
@@ -89,9 +91,19 @@ class NotebookConsole(Console):
         finally:
             self._write("")
 
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let each note take the place of the one before, during a long piece of work."""
+        self._in_place = True
+        try:
+            yield
+        finally:
+            self._in_place = False
+            self._write("")
+
     def note(self, text: str) -> None:
-        """Print a line beside the result; during a long piece of work, over the line before."""
-        if self.notes_in_place:
+        """Print a line beside the result."""
+        if self._in_place:
             self._write(text)
         else:
             self.say(text)
@@ -102,9 +114,7 @@ class NotebookConsole(Console):
 
     def _write(self, text: str) -> None:
         """Write over the one line of this cell."""
-        html = jupyter.HTML(
-            f'<span style="color: {COLOURS["dim"]}">&#8987; {escape(text)} &#8230;</span>' if text else ""
-        )
+        html = jupyter.HTML(f'<span style="color: {COLOURS["dim"]}">{escape(text)} &#8230;</span>' if text else "")
         cell, handle = self._line
         if cell == _cell() and handle is not None:
             handle.update(html)
@@ -383,18 +393,18 @@ def as_cli(changes: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def refused() -> Iterator[None]:
-    """Show that AWS, or the workshop, refuses what stands in the `with` block.
+def error_expected() -> Iterator[None]:
+    """Show the error with which the `with` block ends, as what was to be seen.
 
     Raises:
-        WorkshopError: it was not refused.
+        WorkshopError: it ended without one.
     """
     try:
         yield
     except (WorkshopError, ClientError) as error:
-        _tell(f"Refused, as it should be. {_said(error)}")
+        _tell(f"As expected: {_said(error)}")
     else:
-        raise WorkshopError("This should have been refused, and was not.", "Run the step again, then this cell.")
+        raise WorkshopError("This should have failed, and did not.", "Run the step again, then this cell.")
 
 
 def follow_order(ws: Workshop, order_id: str, wait: float = 30) -> None:
@@ -469,11 +479,8 @@ def spike(ws: Workshop, orders: int = 200, concurrency: int = 20) -> dict[str, A
         The account: `sent`, `accepted`, `stored`, `notified`, `lost`, `duplicates` and more.
     """
     assert isinstance(ws.console, NotebookConsole)
-    ws.console.notes_in_place = True
-    try:
+    with ws.console.in_place(), contextlib.redirect_stdout(io.StringIO()):
         document = spike_command.spike(ws, orders=orders, concurrency=concurrency)
-    finally:
-        ws.console.notes_in_place = False
     draw_spike(document["samples"])
     return document
 
@@ -483,7 +490,8 @@ def draw_spike(samples: list[dict[str, Any]]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4.4), layout="constrained")
-    spike_axes(figure, samples)
+    # Nobody looked at the very beginning, when there was nothing.
+    spike_axes(figure, [dict.fromkeys(samples[0], 0), *samples])
     picture(figure)
 
 
@@ -507,14 +515,14 @@ def mail(ws: Workshop, wait: float = 10, last: int = 3) -> None:
     if ws.mailbox is None:
         _tell("On AWS, the e-mails are in the mailbox of whoever subscribed. Have a look there.")
         return
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+    with contextlib.redirect_stdout(io.StringIO()):
         mails = inbox_command.inbox(ws, wait)
     for one in mails[-last:]:
         head = f"To: {one['to']}<br>Subject: <b>{escape(one['subject'])}</b>"
-        body = one["body"] if len(one["body"]) < 900 else one["body"][:900].rstrip() + "\n…"
+        body = one["body"] if len(one["body"]) < 500 else one["body"][:400].rstrip() + "\n…"
         jupyter.display(
             jupyter.HTML(
-                f'{STYLE}<div class="workshop" style="border-color: #d6246e">{head}<pre>{escape(body)}</pre></div>'
+                f'{STYLE}<div class="{CLASSES}" style="border-color: #d6246e">{head}<pre>{escape(body)}</pre></div>'
             )
         )
     orders = sum(len(one["orderIds"]) for one in mails)
@@ -576,7 +584,7 @@ def _account(html: str, passed: int, failed: int) -> None:
 
 
 def _box(text: str, colour: str) -> str:
-    return f'{STYLE}<div class="workshop" style="border-color: {COLOURS[colour]}">{escape(text)}</div>'
+    return f'{STYLE}<div class="{CLASSES}" style="border-color: {COLOURS[colour]}">{escape(text)}</div>'
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -584,7 +592,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
     head = f"<thead><tr>{head}</tr></thead>" if columns else ""
     body = "".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows)
     caption = f"<caption>{escape(title)}</caption>" if title else ""
-    return f'{STYLE}<table class="workshop">{caption}{head}<tbody>{body}</tbody></table>'
+    return f'{STYLE}<table class="{CLASSES}">{caption}{head}<tbody>{body}</tbody></table>'
 
 
 def _td(text: str) -> str:

@@ -105,6 +105,7 @@ class Step:
             ClientError: AWS refuses, for good.
         """
         ws.forget_needed()
+        self._need_earlier_steps(ws)
         resources: list[Resource] = []
         try:
             for declaration in self.declarations:
@@ -124,6 +125,12 @@ class Step:
                 for difference in resource.differences:
                     ws.console.say(f"  put right: {resource.kind} {resource.name}: {difference}")
         return resources
+
+    def _need_earlier_steps(self, ws: Workshop) -> None:
+        """Begin only if the steps before have come to their end: nothing shall be left half built."""
+        for number in self.needs:
+            last = next(step for step in ws.steps if step.number == number).declarations[-1]
+            ws.need(last.kind, last.base)
 
     def _build(self, ws: Workshop, declaration: Declaration, resource: Resource) -> None:
         """Make one resource right. Who may not change it can go on if somebody else made it right before."""

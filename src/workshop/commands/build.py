@@ -4,7 +4,7 @@ from typing import Any
 
 from workshop.aws import Call
 from workshop.awscli import render
-from workshop.errors import ForeignResource
+from workshop.errors import ForeignResource, UsageError
 from workshop.kinds import KINDS
 from workshop.step import Resource, Step, Workshop
 
@@ -25,7 +25,7 @@ def run_steps(
         All their resources.
     """
     resources: list[Resource] = []
-    confirm_target(ws)
+    confirm_target(ws, steps)
     if ws.console.is_terminal if show_cli is None else show_cli:
         tell_calls(ws, verbose)
     with ws.state.lock(command):
@@ -61,15 +61,19 @@ def tell_calls(ws: Workshop, verbose: bool) -> None:
     ws.finished = tell
 
 
-def confirm_target(ws: Workshop) -> None:
+def confirm_target(ws: Workshop, steps: list[Step]) -> None:
     """On real AWS, show where the work would be done, as whom, and at what cost; go on only if that is wanted.
 
     Raises:
+        UsageError: the steps would need an e-mail address in the end.
         ForeignResource: there is no prefix, and something of the specification's names belongs to somebody else.
         WorkshopError: the answer is no.
     """
     if ws.settings.target != "aws":
         return
+    tells_people = any(step.makes("subscription", "ecommerce-orders-topic") for step in steps)
+    if tells_people and not ws.settings.email and not ws.find_all("subscription", "ecommerce-orders-topic"):
+        raise UsageError("Nobody is there to be notified.", "Add --email you@example.com.")
     if not ws.settings.prefix:
         refuse_foreign_names(ws)
     where = {

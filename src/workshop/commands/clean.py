@@ -21,7 +21,7 @@ def cleanup(
     found = [{"kind": kind, "name": name} for kind, name, _ in teardown.find_ours(ws)]
     if dry_run:
         for entry in found:
-            ws.console.result("remaining", entry["kind"], entry["name"])
+            ws.console.result("to delete", entry["kind"], entry["name"])
         ws.console.say(f"{len(found)} resources would be deleted.")
         return {"deleted": [], "remaining": found}
     if found:

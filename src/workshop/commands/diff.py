@@ -24,7 +24,6 @@ AWS_DECIDES = (
     "WarmThroughput.",
     "EffectiveDeliveryPolicy",
     "methodIntegration.connectionType",
-    "apiStatus",
     "SnapStart.OptimizationStatus",
 )
 

@@ -66,7 +66,7 @@ def unwell(document: dict[str, Any], **_: Any) -> WorkshopError | None:
     if not document["failed"]:
         return None
     first = next(check for check in document["checks"] if not check["passed"])
-    return WorkshopError(f"{document['failed']} checks failed, the first: {first['name']} ({first['detail']}).",
+    return WorkshopError(f"Failed checks: {document['failed']}, the first: {first['name']} ({first['detail']}).",
                          first["remedy"])  # fmt: skip
 
 

@@ -40,9 +40,7 @@ def order(
     if status != 202:
         raise WorkshopError(
             f"The API at {url} answered {status}: {answer.get('message', 'nothing')}.",
-            "An order has a productId and a quantity of at least 1; see src/api/order.schema.json."
-            if status < 500
-            else f"See: workshop verify{ws.settings.options}",
+            remedy(status, ws.settings.options),
         )
     placed: dict[str, Any] = {"orderId": order_id or _own_id(text) or answer["messageId"], "statusCode": status}
     ws.console.say(f"202 Accepted: order {placed['orderId']}")
@@ -55,3 +53,12 @@ def order(
 def _own_id(text: str) -> str | None:
     """The order's id if the client chose it."""
     return json_object(text).get("orderId")
+
+
+def remedy(status: int, options: str) -> str:
+    """What to try after an answer of the API that is not 202."""
+    if status == 429:
+        return "That were too many at once: try again in a second."
+    if status >= 500:
+        return f"See what is wrong: workshop verify{options}"
+    return "An order has a productId and a quantity of at least 1; see src/api/order.schema.json."

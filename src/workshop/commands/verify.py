@@ -93,6 +93,6 @@ def failed(document: dict[str, Any], **_: Any) -> WorkshopError | None:
         return None
     first = next(check for check in document["checks"] if not check["passed"])
     return WorkshopError(
-        f"{document['failed']} checks failed, the first of step {first['step']}: {first['name']} ({first['detail']}).",
+        f"Failed checks: {document['failed']}, the first of step {first['step']}: {first['name']} ({first['detail']}).",
         f"Try: {first['remedy']}",
     )
