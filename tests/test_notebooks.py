@@ -27,7 +27,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: Seconds for all ten, and for one cell.
 LONGEST_WALK, LONGEST_CELL = 240, 90
 #: A row of an exercise's table that is red, and its hint.
-RED_ROW = re.compile(r"<tr><td>[^<]*</td><td><b [^>]*>fail</b></td><td>(.*?)</td></tr>")
+RED_ROW = re.compile(r"<tr><td[^>]*>[^<]*</td><td><b [^>]*>fail</b></td><td[^>]*>(.*?)</td></tr>")
 
 
 def kernel_environment(state_dir, **more):

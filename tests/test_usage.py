@@ -292,7 +292,7 @@ def test_the_lock_of_a_killed_command_is_free(cli, state_dir, prefix):
 
 
 def test_ctrl_c_is_one_line_and_loses_nothing(state_dir, prefix, ws):
-    env = os.environ | {"WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": prefix}
+    env = os.environ | {"WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": prefix, "PYTHONUNBUFFERED": "1"}
     building = subprocess.Popen(
         [BIN / "workshop", "up"],
         env=env,

@@ -22,6 +22,7 @@ from workshop.commands import build, clean, local
 from workshop.commands import cli_script as cli_script_command
 from workshop.commands import cost as cost_command
 from workshop.commands import demo as demo_command
+from workshop.commands import diff as diff_command
 from workshop.commands import doctor as doctor_command
 from workshop.commands import inbox as inbox_command
 from workshop.commands import order as order_command
@@ -55,6 +56,9 @@ SHOW_CLI = Annotated[
 ]
 VERBOSE = Annotated[bool, typer.Option("--verbose", help="Print the calls that only look as well.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+
+#: What shells expect of a command that Ctrl-C ended.
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="workshop",
@@ -172,6 +176,7 @@ def join_commands() -> None:
         command(app, step_command(step), name=step.command)
     command(app, up)
     command(app, build.status, json=True)
+    command(app, diff_command.diff, json=True, failure=diff_command.differs)
     command(app, verify_command.verify, json=True, failure=verify_command.failed)
     command(app, order_command.order, json=True, failure=way_ended)
     command(app, trace_command.trace, json=True, failure=way_ended)
@@ -219,13 +224,13 @@ def main() -> NoReturn:
     console = Console()
     try:
         join_commands()
-        app(standalone_mode=False)
-        code = 0
-    except typer.Exit as end:
-        code = end.exit_code
+        # Our commands return nothing: a number is the exit code that Typer would end with.
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except (KeyboardInterrupt, typer.Abort):
         console.error(WorkshopError("Interrupted.", "Run the same command again: it goes on where it stopped."))
-        code = 130
+        code = INTERRUPTED
     except TyperException as wrong_usage:
         console.error(UsageError(wrong_usage.format_message(), "See --help."))
         code = UsageError.exit_code

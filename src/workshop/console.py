@@ -97,6 +97,8 @@ class Console:
             columns: the headings.
             rows: one text for each heading.
         """
+        if self.out.quiet:
+            return
         if not self.is_terminal:
             for row in rows:
                 # Not through rich, which turns tabs into spaces.

@@ -254,7 +254,7 @@ KINDS: dict[str, Kind] = {
     "subscription": Kind(_subscription, _topic_tags),
     "rest-api": Kind(
         _rest_api,
-        _tags_in_description,
+        lambda ws, api: ws.client("apigateway").get_tags(resourceArn=api["Arn"])["tags"],
         lambda ws, api, tags: ws.client("apigateway").tag_resource(resourceArn=api["Arn"], tags=tags),
     ),
     "stage": Kind(

@@ -53,7 +53,7 @@ table.workshop th, table.workshop td {text-align: left !important; vertical-alig
  0.4em; border-bottom: 1px solid rgba(128, 128, 128, 0.22); overflow-wrap: anywhere; max-width: 44em}
 table.workshop th, table.workshop b {font-weight: 600; white-space: nowrap}
 div.workshop {border-left: 4px solid; padding: 0.45em 0.9em; margin: 0.3em 0; background: rgba(128, 128, 128, 0.08)}
-div.workshop pre {margin: 0.5em 0 0 0; white-space: pre-wrap; background: none}
+div.workshop pre {margin: 0.5em 0 0 0; white-space: pre-wrap; background: none !important}
 </style>"""
 #: The colour of each hop in the picture of an order's way: that of its AWS service.
 HOP_COLOURS = {
@@ -70,6 +70,8 @@ HOP_COLOURS = {
 CLASSES = "workshop mathjax_ignore tex2jax_ignore"
 #: Calls of which a list is long enough.
 MOST_CALLS = 40
+#: Characters that fit into a table's cell in any window.
+SHORT = 24
 
 
 class NotebookConsole(Console):
@@ -597,7 +599,11 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 def _td(text: str) -> str:
     style = STYLES.get(text, "").removeprefix("bold ")
-    return f'<td><b style="color: {COLOURS[style]}">{escape(text)}</b></td>' if style else f"<td>{escape(text)}</td>"
+    if style:
+        return f'<td><b style="color: {COLOURS[style]}">{escape(text)}</b></td>'
+    # What is short stays on one line; what is long may be broken anywhere, as ARNs have no blanks.
+    style = ' style="white-space: nowrap"' if len(text) <= SHORT else ""
+    return f"<td{style}>{escape(text)}</td>"
 
 
 def _cell_text(value: Any) -> str:

@@ -152,20 +152,22 @@ class State:
         lock_path = self.path.with_suffix(".lock")
         with _reporting(lock_path, "written"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Not closed by a `with`: opening must not cut what the holder wrote about itself.
-            file = os.fdopen(os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
-        with file:
+            # Opening must not cut what the holder wrote about itself.
+            lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = file.read().strip() or "another command"
+                holder = os.read(lock, 1000).decode(errors="replace").strip() or "another command"
                 raise WorkshopError(
                     f"{holder} is at work on the same participant.", "Wait until it ends, or choose another --prefix."
                 ) from None
-            file.truncate(0)
-            file.write(f"{command} (process {os.getpid()}, since {datetime.now():%H:%M:%S})")
-            file.flush()
+            with _reporting(lock_path, "written"):
+                os.ftruncate(lock, 0)
+                os.write(lock, f"{command} (process {os.getpid()}, since {datetime.now():%H:%M:%S})".encode())
             yield
+        finally:
+            os.close(lock)
 
 
 def _parse(path: Path, content: str, owner: dict[str, str]) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def _parse(path: Path, content: str, owner: dict[str, str]) -> dict[str, Any]:
     remedy = f"It is kept as it is: move it away ({path}) and run again; names and tags find everything."
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WorkshopError("The state file is damaged: it is not JSON.", remedy) from None
     if not isinstance(document, dict) or document.get("project") != PROJECT:
         raise WorkshopError("The state file is not one of this workshop.", remedy)
