@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-exhaustive bench lint docs lock clean
+.PHONY: help demo test test-slow test-exhaustive notebooks bench lint docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,16 +15,26 @@ demo: $(VENV)/.plot ## build, order, read the mail, clean up: on an embedded AWS
 test: $(VENV)/.test ## run the tests against embedded AWSes
 	$(BIN)/pytest -n 2
 
+test-slow: $(VENV)/.test $(VENV)/.notebooks ## run the notebooks, a browser, and the four ways of building beside each other
+	$(BIN)/pytest -n 2 -m "slow and not exhaustive"
+
 test-exhaustive: $(VENV)/.test ## run every case of the tests that else take a sample (about 10 minutes more)
 	$(BIN)/pytest -n 2 -m exhaustive
+
+notebooks: $(VENV)/.notebooks ## open the workshop in JupyterLab, at notebook 00
+	$(BIN)/python tools/notebooks.py --lab $(ARGS)
 
 bench: $(VENV)/.plot ## measure the design beside textbook functions, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
-lint: $(VENV)/.test $(VENV)/.lint ## check style, types and imports
+lint: $(VENV)/.test $(VENV)/.lint $(VENV)/.notebooks $(VENV)-checkov/.done ## check style, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/cfn-lint infrastructure/cloudformation/*.yaml
+	$(BIN)/python tools/cloudformation.py --check
+	$(BIN)/python tools/notebooks.py --check
+	$(VENV)-checkov/bin/checkov -d infrastructure/cloudformation --framework cloudformation --compact --quiet --skip-download
 
 docs: $(VENV)/.docs ## draw the pictures of docs/images again (needs graphviz)
 	$(BIN)/python docs/images/architecture_diagram.py
@@ -36,12 +46,18 @@ lock: ## fix the newest versions that pyproject.toml allows, with their hashes
 	  -o constraints.txt pyproject.toml
 	rm -rf $(VENV)-lock
 
+# checkov wants an older boto3 than the workshop, so it lives apart.
+$(VENV)-checkov/.done:
+	$(PYTHON) -m venv $(VENV)-checkov
+	$(VENV)-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
+
 clean: ## remove the virtual environment
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-checkov
 
 # One stamp for each extra of pyproject.toml. Every package is fixed by version and hash; the workshop itself is
 # installed in place.
-$(VENV)/.plot $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt tools/requirements.py
+$(VENV)/.plot $(VENV)/.notebooks $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt tools/requirements.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python tools/requirements.py $* > $(VENV)/$*.txt
 	@echo "Installing packages ($*) into $(VENV) …"

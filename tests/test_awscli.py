@@ -45,7 +45,9 @@ MODELS = DRIVER.session
 
 # Signs that shells and parsers stumble over, beside the ordinary ones.
 TEXT = st.text(
-    st.one_of(st.sampled_from(" '\"\\$`!&|;<>(){}[]=,:*?~#%@-+\n\té🧽"), st.characters(codec="utf-8", exclude_characters="\0")),
+    st.one_of(
+        st.sampled_from(" '\"\\$`!&|;<>(){}[]=,:*?~#%@-+\n\té🧽"), st.characters(codec="utf-8", exclude_characters="\0")
+    ),
     min_size=1,
     max_size=20,
 ) | st.sampled_from(["-x", "--name", "file://a", "https://a", "[]", "{}", "a=b,c=d", "null", "true", "007", '{"a": 1}'])
@@ -76,7 +78,8 @@ def structures(shape, depth=0):
     members = {
         name: values(member, depth + 1)
         for name, member in shape.members.items()
-        if name not in LEFT_OUT and not (getattr(shape, "is_tagged_union", False) or member.type_name == "structure" and depth > 2)
+        if name not in LEFT_OUT
+        and not (getattr(shape, "is_tagged_union", False) or (member.type_name == "structure" and depth > 2))
     }
     required = {name: strategy for name, strategy in members.items() if name in shape.required_members}
     optional = {name: strategy for name, strategy in members.items() if name not in required}
@@ -137,5 +140,7 @@ def test_the_cli_reads_much_of_what_we_write(service, operation):
 
 
 def test_a_package_is_a_file():
-    command = render("lambda", "CreateFunction", {"FunctionName": "f", "Code": {"ZipFile": PACKAGE}}, "POC-Lambda-1.zip")
+    command = render(
+        "lambda", "CreateFunction", {"FunctionName": "f", "Code": {"ZipFile": PACKAGE}}, "POC-Lambda-1.zip"
+    )
     assert "--zip-file fileb://POC-Lambda-1.zip" in command

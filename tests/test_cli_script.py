@@ -15,7 +15,11 @@ def script(request):
     """Both scripts, recorded once."""
     options = ["--cleanup"] if request.param == "cleanup" else []
     ran = subprocess.run(
-        [sys.executable, "-m", "workshop", "cli-script", "--prefix", "carol", *options], capture_output=True, text=True, check=True, timeout=90
+        [sys.executable, "-m", "workshop", "cli-script", "--prefix", "carol", *options],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=90,
     )
     return request.param, ran.stdout
 

@@ -11,6 +11,8 @@ from support import ROOT
 
 from workshop.cli import app, join_commands
 
+pytestmark = pytest.mark.slow
+
 PAGES = {
     path.relative_to(ROOT).as_posix(): path for path in [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 }

@@ -327,6 +327,7 @@ def test_an_odd_quantity_does_not_hold_up_the_stream(writer, quantity):
 
 
 def test_a_line_break_of_a_customer_looks_like_no_line_of_ours(writer):
-    order = {"orderId": "a", "quantity": 1, "productId": "x\nOrder fake\n  Product: y"}
-    assert writer.body([order]).count("\nOrder ") == 0
+    image = item({"orderId": "a", "quantity": 1, "productId": "x\nOrder fake\n  Product: y"})
+    order = writer.read(record(image))
+    assert re.findall(r"^Order .*$", writer.body([order]), re.MULTILINE) == ["Order a"]
     assert "\n" not in writer.subject([order])

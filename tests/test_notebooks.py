@@ -18,6 +18,8 @@ from workshop.embedded import Embedded
 from workshop.opening import open_workshop
 from workshop.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 MISSING = "the extra `notebooks` is not installed: pip install -e '.[notebooks]'"
 nbformat = pytest.importorskip("nbformat", reason=MISSING)
 nbclient = pytest.importorskip("nbclient", reason=MISSING)

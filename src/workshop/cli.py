@@ -63,12 +63,11 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="workshop",
     help="Build a serverless order backend step by step, and watch it work.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-local_app = typer.Typer(help="The embedded AWS.", no_args_is_help=True, rich_markup_mode=None)
+local_app = typer.Typer(help="The embedded AWS.", rich_markup_mode=None)
 app.add_typer(local_app, name="local")
 
 
@@ -224,6 +223,8 @@ def main() -> NoReturn:
     console = Console()
     try:
         join_commands()
+        if len(sys.argv) == 1:
+            sys.argv.append("--help")
         # Our commands return nothing: a number is the exit code that Typer would end with.
         code = app(standalone_mode=False) or 0
         if code == INTERRUPTED:

@@ -44,6 +44,7 @@ here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
 PATH=$(printf %s "$PATH" | tr ":" "\\n" | grep -Fvx "$here" | paste -s -d : -)
 exec aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"
 """
+LOOPBACK = "127.0.0.1,localhost"
 #: Seconds that a start or a stop may take.
 PATIENCE = 60.0
 
@@ -101,6 +102,7 @@ class Embedded:
         Raises:
             WorkshopError: it does not come up, or the folder cannot be written to.
         """
+        _keep_off_proxies()
         with self._one_at_a_time():
             instance = self.running()
             if instance is not None and _answers(instance):
@@ -154,15 +156,19 @@ class Embedded:
             "AWS_CONFIG_FILE": str(self._write("aws.config", "[default]\n")),
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_PAGER": "",
+            "NO_PROXY": LOOPBACK,
             "PATH": path if shim in path.split(os.pathsep) else f"{shim}{os.pathsep}{path}",
         }
 
     def _recorded(self) -> Instance | None:
-        try:
-            record = json.loads(self.record_path.read_text(encoding="utf-8"))
-            return Instance(str(record["id"]), int(record["pid"]), int(record["port"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        # The lock file repeats the record, for the case that the record gets lost while the process lives.
+        for path in (self.record_path, self.lock_path):
+            try:
+                record = json.loads(path.read_text(encoding="utf-8"))
+                return Instance(str(record["id"]), int(record["pid"]), int(record["port"]))
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                continue
+        return None
 
     def _launch(self) -> Instance:
         last = self._recorded()
@@ -172,7 +178,12 @@ class Embedded:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         with self.lock_path.open("a") as lock, self.log_path.open("w") as log:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WorkshopError(
+                    f"An embedded AWS of {self.folder} runs, but its record is lost.", "End the process by hand."
+                ) from None
             process = subprocess.Popen(
                 [sys.executable, "-m", "ministack.app"],
                 env=_environment_of_ministack(port, temporary),
@@ -185,7 +196,10 @@ class Embedded:
                 pass_fds=[lock.fileno()],
             )
             instance = Instance(uuid.uuid4().hex, process.pid, port)
-            self.record_path.write_text(json.dumps(asdict(instance)) + "\n", encoding="utf-8")
+            record = json.dumps(asdict(instance)) + "\n"
+            self.record_path.write_text(record, encoding="utf-8")
+            lock.truncate(0)
+            lock.write(record)
         began = time.monotonic()
         while not _answers(instance):
             if process.poll() is not None or time.monotonic() - began > PATIENCE:
@@ -353,11 +367,18 @@ def _free_port(preferred: int | None) -> int:
     for port in (preferred, 0):
         if port is None:
             continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise WorkshopError("No free port was found on 127.0.0.1.", "Close some programs and try again.")
+
+
+def _keep_off_proxies() -> None:
+    """A proxy of the user's would look for the loopback interface on its own machine."""
+    for name in ("no_proxy", "NO_PROXY"):
+        if LOOPBACK not in os.environ.get(name, ""):
+            os.environ[name] = ",".join(filter(None, (os.environ.get(name), LOOPBACK)))
 
 
 def _answers(instance: Instance) -> bool:

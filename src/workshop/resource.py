@@ -35,8 +35,11 @@ def is_there_already(error: Exception) -> bool:
     """Whether AWS says that what should be made is there already."""
     if not isinstance(error, ClientError):
         return False
-    answer = error.response["Error"]
-    return answer["Code"] in ALREADY_THERE or "already has an enabled stream" in answer.get("Message", "")
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if "already has an enabled stream" in message:
+        return True
+    # Some of these codes stand for other conflicts as well.
+    return code in ALREADY_THERE and ("Exists" in code or "already" in message.lower())
 
 
 @dataclass(frozen=True)

@@ -62,16 +62,20 @@ class State:
             "prefix": settings.prefix,
         }
         state = cls(path, owner, embedded)
-        with _reporting(path, "read"):
-            if not path.exists():
-                return state
-            content = path.read_text(encoding="utf-8")
-        document = _parse(path, content, owner)
-        if document.get("embedded") == embedded:
-            state.resources = document["resources"]
-        else:
-            state.forgotten = bool(document["resources"])
+        state._read()
         return state
+
+    def _read(self) -> None:
+        with _reporting(self.path, "read"):
+            if not self.path.exists():
+                self.resources = []
+                return
+            content = self.path.read_text(encoding="utf-8")
+        document = _parse(self.path, content, self.owner)
+        if document.get("embedded") == self.embedded:
+            self.resources = document["resources"]
+        else:
+            self.forgotten = bool(document["resources"])
 
     def find(self, kind: str, name: str) -> dict[str, Any] | None:
         """The record of one resource, or None."""
@@ -165,6 +169,8 @@ class State:
             with _reporting(lock_path, "written"):
                 os.ftruncate(lock, 0)
                 os.write(lock, f"{command} (process {os.getpid()}, since {datetime.now():%H:%M:%S})".encode())
+            # Somebody may have recorded something between our reading and our locking.
+            self._read()
             yield
         finally:
             os.close(lock)

@@ -234,4 +234,4 @@ class Patience:
         if tries == tell_at:
             self.tell(f"waiting: {reason}")
         # Thirty trainees who began together should not come back together.
-        self.sleep(min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE) * random.uniform(0.75, 1.0))
+        self.sleep(min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE) * random.uniform(0.75, 1.0))

@@ -96,7 +96,7 @@ def body(orders):
 def describe(order):
     """One order, as a paragraph. An item that somebody put in by hand may lack anything but its key."""
     # A customer's line break must not look like a line of ours.
-    order = {field: " ".join(value.split())[:2000] for field, value in order.items()}
+    order = {field: " ".join(str(value).split())[:2000] for field, value in order.items()}
     lines = [f"Order {order['orderId']}"]
     lines += [f"  {name + ':':<10}{order[field]}" for field, name in NAMES.items() if field in order]
     return "\n".join(lines) + "\n"
@@ -104,7 +104,9 @@ def describe(order):
 
 def units(orders):
     """How many units were ordered, over all orders."""
-    return sum(int(order["quantity"]) for order in orders if re.fullmatch("[0-9]{1,38}", order.get("quantity", "")))
+    return sum(
+        int(order["quantity"]) for order in orders if re.fullmatch("[0-9]{1,38}", str(order.get("quantity", "")))
+    )
 
 
 def created(record):

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Deploy the six stacks one by one, without packaging and without a bucket; print where orders go.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+Usage: deploy-single-stacks.sh --email ADDRESS [--prefix PREFIX] [--environment NAME] [--stack-name NAME]
+
+  --email        who is notified of orders (required)
+  --prefix       goes in front of every name (default: none)
+  --environment  the API's stage, and a tag (default: dev)
+  --stack-name   what the stacks' names begin with: NAME-iam, NAME-dynamodb, NAME-sqs, NAME-lambda, NAME-sns, NAME-api
+                 (default: ecommerce-serverless-poc, with the prefix before it)
+
+Account and region come from the usual AWS variables and files. To try it without an account:
+  eval "$(workshop local env)"
+Exit code: 0 deployed, 1 not, 2 wrong usage.
+END
+}
+
+wrong() {
+  echo "Error: $1 See --help." >&2
+  exit 2
+}
+
+email="" prefix="" environment="dev" stack=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage && exit 0 ;;
+    --email | --prefix | --environment | --stack-name)
+      [ $# -ge 2 ] || wrong "$1 needs a value."
+      case $1 in
+        --email) email=$2 ;;
+        --prefix) prefix=$2 ;;
+        --environment) environment=$2 ;;
+        --stack-name) stack=$2 ;;
+      esac
+      shift 2
+      ;;
+    *) wrong "There is no option $1." ;;
+  esac
+done
+[ -n "$email" ] || wrong "Nobody is there to be notified: --email is missing."
+command -v aws >/dev/null || { echo "Error: The AWS CLI is missing (aws)." >&2; exit 1; }
+
+templates=$(cd "$(dirname "$0")/../cloudformation" && pwd)
+stack=${stack:-${prefix:+$prefix-}ecommerce-serverless-poc}
+
+# deploy_one TEMPLATE STACK [PARAMETER=VALUE]...
+deploy_one() {
+  aws cloudformation deploy \
+    --template-file "$templates/$1.yaml" \
+    --stack-name "$2" \
+    --parameter-overrides "Environment=$environment" "Prefix=$prefix" "${@:3}" \
+    --capabilities CAPABILITY_NAMED_IAM \
+    --no-fail-on-empty-changeset
+}
+
+# In this order: each names, or imports, what the ones before it made.
+deploy_one iam "$stack-iam"
+deploy_one dynamodb "$stack-dynamodb"
+deploy_one sqs "$stack-sqs"
+deploy_one lambda "$stack-lambda"
+deploy_one sns "$stack-sns" "EmailAddress=$email"
+deploy_one api-gateway "$stack-api"
+"$(dirname "$0")/tag-policies.sh" "$stack-iam" "$environment" "$prefix"
+
+aws cloudformation describe-stacks --stack-name "$stack-api" \
+  --query "Stacks[0].Outputs[?OutputKey=='ApiEndpoint'].OutputValue" --output text
