@@ -382,8 +382,8 @@ FAULTS = [
     Fault("stream off", stream_off, 5, "the table has a stream", ("stream", TABLE), M, "stream"),
     Fault("stream carries keys only", stream_of_keys_only, 5, "as it was written", ("stream", TABLE), D, "lambda-2"),
     # Step 6
-    Fault("topic deleted", topic_deleted, 6, f"the role of {TWO} is not kept from publishing", ("topic", TOPIC), M, "topic"),
-    Fault("topic open to everybody", topic_open_to_everybody, 6, "nobody else may, whatever rights", ("topic", TOPIC), D),
+    Fault("topic deleted", topic_deleted, 6, f"the role of {TWO} is not kept", ("topic", TOPIC), M, "topic"),
+    Fault("topic open to everybody", topic_open_to_everybody, 6, "nobody else may, whatever", ("topic", TOPIC), D),
     Fault("subscription removed", unsubscribed, 6, "somebody is subscribed", ("subscription", TOPIC), M, "inbox"),
     # Step 7
     Fault("POC-Lambda-2 deleted", function_deleted(TWO), 7, f"{TWO} is ready", ("function", TWO), M, "lambda-2"),

@@ -500,6 +500,7 @@ class Workshopless:
     """Just enough of a context to write a policy."""
 
     partition, account, region, steps = "aws", "123456789012", "us-east-1", ()
+    settings = Settings()
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:us-east-1:123456789012:{resource}"

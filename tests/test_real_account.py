@@ -116,7 +116,7 @@ def test_without_a_prefix_nothing_is_built_beside_somebody_else(alone, tmp_path)
         finally:
             _remove(alone, make.__name__, base)
     # The command as well; the table is the last thing that the steps would come across of these.
-    makers_by_base = dict(makers)
+    makers_by_base = dict(makers.keys())
     makers_by_base["ecommerce-orders-api"](alone, "ecommerce-orders-api", {})
     after = {kind: len(found) for kind, found in listings(alone).items()}
     env = {"WORKSHOP_TARGET": "aws", "WORKSHOP_STATE_DIR": str(tmp_path / "real"), "WORKSHOP_EMAIL": READER}

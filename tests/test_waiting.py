@@ -419,7 +419,9 @@ ROWS = {
         not_seen("GetQueueUrl", "QueueDoesNotExist", "The specified queue does not exist.", "CreateQueue", 400),
         step(3), "just made", 60, with_steps(1), 3,
     ),
-    "a deleted role is still seen": Row(still_seen("iam.DeleteRole"), clean, "still shows", None, with_steps(1), seconds=5),
+    "a deleted role is still seen": Row(
+        still_seen("iam.DeleteRole"), clean, "still shows", None, with_steps(1), seconds=5
+    ),
     "a deleted queue is still seen": Row(
         still_seen("sqs.DeleteQueue"), clean, "still shows", None, with_steps(1, 3), seconds=40
     ),
@@ -747,7 +749,7 @@ FINAL = {
         "Queue visibility timeout: 30 seconds is less than Function timeout: 900 seconds", 400,
     ),
     "another conflict of a function": (
-        4, (1, 2, 3), "CreateFunction", "ResourceConflictException", "Function already exist: x", 409
+        4, (1, 2, 3), "CreateFunction", "ResourceConflictException", "The operation cannot be performed now.", 409
     ),
     "a policy is malformed": (1, (), "CreatePolicy", "MalformedPolicyDocument", "Syntax errors in policy.", 400),
     "an attribute of a queue is wrong": (
