@@ -7,6 +7,8 @@ embedded AWS; tests that stop or kill it have one of their own (`own_state_dir`)
 import functools
 import os
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from types import SimpleNamespace
@@ -61,6 +63,24 @@ def _bounded():
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+#: Reads until the worker is gone, however it went, and stops whatever embedded AWS is left in its folder.
+SWEEP = """
+import pathlib, sys
+from workshop.embedded import Embedded
+sys.stdin.read()
+for record in pathlib.Path(sys.argv[1]).rglob("embedded.json"):
+    Embedded(record.parent).stop()
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _swept(tmp_path_factory):
+    """Leave no embedded AWS behind, even if the tests are killed."""
+    command = [sys.executable, "-c", SWEEP, str(tmp_path_factory.getbasetemp())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -272,7 +272,7 @@ def test_the_policy_is_narrow(ws):
             assert actions_of({"Statement": [statement]}) <= allowed
             continue
         for arn in resources:
-            assert ws.settings.prefix in arn or ":apigateway:" in arn or ":event-source-mapping:" in arn, arn
+            assert any(part in arn for part in (ws.settings.prefix, ":apigateway:", ":event-source-mapping:", ":user/"))
 
 
 @pytest.mark.parametrize("prefix_length", [0, 5, PREFIX_LIMIT])
@@ -290,7 +290,8 @@ def test_the_doctor_may_ask_for_the_rights_of_who_asks(ws):
         for arn in ([statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"])
     ]
     asks = f"arn:aws:iam::{ws.account}:user/alice"
-    assert any(fnmatchcase(asks, arn) for arn in resources), resources
+    # IAM puts the user's name in for the variable.
+    assert any(fnmatchcase(asks, arn.replace("${aws:username}", "alice")) for arn in resources), resources
 
 
 def test_the_policy_is_printed(cli, ws):
@@ -387,7 +388,10 @@ def test_a_user_with_this_policy_runs_the_whole_workshop(user, prefix, path, cap
         used[name] = {action_of(sending) for sending in layer.sent} - {"sts:GetCallerIdentity"}
     assert "is denied" not in capsys.readouterr().err
     # There is nothing in it that nobody needs. The embedded AWS has no call for passing a role.
-    surplus = actions_of(document) - set().union(*used.values()) - {"iam:PassRole"}
+    # Tagging what is there, and the failure queue of the stream, take more than this walk.
+    elsewhere = {"iam:PassRole", "iam:TagPolicy", "logs:TagResource", "lambda:InvokeFunction"}
+    elsewhere |= {"dynamodb:GetRecords", "dynamodb:GetShardIterator"}
+    surplus = actions_of(document) - set().union(*used.values()) - elsewhere
     if path == 1:
         assert surplus == set(), surplus
 

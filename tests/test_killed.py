@@ -22,6 +22,8 @@ from workshop.commands.clean import cleanup
 from workshop.commands.verify import grade
 from workshop.errors import WorkshopError
 
+pytestmark = pytest.mark.slow
+
 #: How many changes `up` and the clean-up make; test_these_are_all_the_points says when these are out of date.
 CHANGES_OF_UP, CHANGES_OF_CLEANUP = 49, 32
 #: The ways in which an answer gets lost, in turn.

@@ -17,6 +17,8 @@ from workshop.commands.clean import cleanup
 from workshop.commands.verify import grade
 from workshop.errors import WorkshopError
 
+pytestmark = pytest.mark.slow
+
 
 def start(state_dir, prefix, *arguments):
     """Start `workshop` and do not wait for it."""
