@@ -9,6 +9,8 @@ import pytest
 
 from workshop.aws import READS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["build", "cleanup"])
 def script(request):

@@ -396,6 +396,7 @@ def test_a_user_with_this_policy_runs_the_whole_workshop(user, prefix, path, cap
         assert surplus == set(), surplus
 
 
+@pytest.mark.slow
 def test_a_user_with_this_policy_on_the_command_line(user, prefix):
     env = {"WORKSHOP_TARGET": "aws", "WORKSHOP_PREFIX": prefix, "WORKSHOP_STATE_DIR": str(user.state_dir),
            "WORKSHOP_EMAIL": READER}  # fmt: skip

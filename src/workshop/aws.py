@@ -4,6 +4,7 @@ Three things listen to each call, through botocore's events: the patience that w
 that keeps commands which only look from changing anything, and whoever wants to hear of the calls.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,10 +108,7 @@ def session_for(settings: Settings) -> boto3.Session:
     Raises:
         UsageError: there is no profile of that name.
     """
-    try:
-        return boto3.Session(profile_name=settings.profile, region_name=settings.region)
-    except ProfileNotFound as error:
-        raise UsageError(f"{error}.", "See `aws configure list-profiles`, or leave --profile out.") from None
+    return _session(settings.profile, settings.region)
 
 
 def configured_region(profile: str | None) -> str:
@@ -119,7 +117,19 @@ def configured_region(profile: str | None) -> str:
     Raises:
         UsageError: there is no profile of that name.
     """
+    return _session(profile).region_name or DEFAULT_REGION
+
+
+def _session(profile: str | None, region: str | None = None) -> boto3.Session:
     try:
-        return boto3.Session(profile_name=profile).region_name or DEFAULT_REGION
-    except ProfileNotFound as error:
-        raise UsageError(f"{error}.", "See `aws configure list-profiles`, or leave --profile out.") from None
+        session = boto3.Session(profile_name=profile, region_name=region)
+        # boto3 itself may notice a missing profile only with its first call.
+        missing = profile is not None and profile not in session.available_profiles
+    except ProfileNotFound:
+        missing = True
+    if missing:
+        raise UsageError(
+            f"There is no profile {profile or os.environ.get('AWS_PROFILE')!r} in the AWS configuration.",
+            "See `aws configure list-profiles`, or leave --profile out.",
+        )
+    return session

@@ -53,7 +53,10 @@ def render(service: str, operation: str, parameters: dict[str, Any], zip_file: s
     try:
         options = [_option(model, name, value, zip_file) for name, value in parameters.items()]
     except _Unwritable:
-        options = [f"--cli-input-json {shlex.quote(_json(parameters))}"]
+        packages = {name: value for name, value in parameters.items() if _is_package(value)}
+        rest = {name: value for name, value in parameters.items() if name not in packages}
+        options = [_option(model, name, value, zip_file) for name, value in packages.items()]
+        options.append(f"--cli-input-json {shlex.quote(_json(rest))}")
     line = " ".join([*words, *options])
     if len(line) <= WIDTH or len(options) < 2:
         return line
@@ -75,6 +78,11 @@ def _option(model: OperationModel, name: str, value: Any, zip_file: str) -> str:
     if shape.type_name == "string" and FETCHED.match(value) and name not in NOT_FETCHED:
         raise _Unwritable
     return _join(option, _words(shape, value))
+
+
+def _is_package(value: Any) -> bool:
+    """Whether a value is the bytes of a function's package, or holds them."""
+    return isinstance(value.get("ZipFile") if isinstance(value, dict) else value, bytes)
 
 
 def _join(option: str, words: list[str]) -> str:
