@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow test-exhaustive notebooks bench lint docs lock clean
+.PHONY: help demo test test-notebooks test-slow test-exhaustive notebooks bench lint docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,6 +14,9 @@ demo: $(VENV)/.plot ## build, order, read the mail, clean up: on an embedded AWS
 
 test: $(VENV)/.test ## run the tests against embedded AWSes
 	$(BIN)/pytest -n 2
+
+test-notebooks: $(VENV)/.test $(VENV)/.notebooks ## run all notebooks in order, and two of them in a browser
+	$(BIN)/pytest -n 2 -m slow tests/test_notebooks.py tests/test_notebook_browser.py
 
 test-slow: $(VENV)/.test $(VENV)/.notebooks ## run the notebooks, a browser, and the four ways of building beside each other
 	$(BIN)/pytest -n 2 -m "slow and not exhaustive"
