@@ -12,7 +12,7 @@ import json
 
 from botocore.exceptions import ClientError
 
-from workshop.checking import Finding, at_least, equal, holds
+from workshop.checking import Finding, at_least, equal, holds, refuses_plain_http, refuses_strangers
 from workshop.policies import document, nobody_but, only_tls, refuses
 from workshop.step import Resource, Step, Workshop
 
@@ -110,9 +110,7 @@ def api_sends(ws: Workshop) -> Finding:
 
 @step.check("nobody else may, whatever rights he has")
 def nobody_else_sends(ws: Workshop) -> Finding:
-    stranger = {"aws:PrincipalArn": ws.arn("iam", "role/somebody-else"), "aws:SecureTransport": "true"}
-    refused = refuses(policy_of(ws.need("queue", "ecommerce-orders-queue")), "sqs:SendMessage", stranger)
-    return holds(refused, "refused" if refused else "not refused", "an explicit Deny")
+    return refuses_strangers(ws, policy_of(ws.need("queue", "ecommerce-orders-queue")), "sqs:SendMessage")
 
 
 @step.check("a sender without credentials is refused", sends=True)
@@ -128,7 +126,8 @@ def anonymous_refused(ws: Workshop) -> Finding:
 
 @step.check("plain HTTP is refused")
 def orders_by_tls(ws: Workshop) -> Finding:
-    return refuses_plain_http(ws, "ecommerce-orders-queue")
+    policy = policy_of(ws.need("queue", "ecommerce-orders-queue"))
+    return refuses_plain_http(ws, policy, "sqs:SendMessage", "sqs:ReceiveMessage")
 
 
 @step.check("dead letters are kept for two weeks")
@@ -143,7 +142,8 @@ def dead_letters_encrypted(ws: Workshop) -> Finding:
 
 @step.check("the dead-letter queue refuses plain HTTP")
 def dead_letters_by_tls(ws: Workshop) -> Finding:
-    return refuses_plain_http(ws, "ecommerce-orders-dlq")
+    policy = policy_of(ws.need("queue", "ecommerce-orders-dlq"))
+    return refuses_plain_http(ws, policy, "sqs:SendMessage", "sqs:ReceiveMessage")
 
 
 @step.check("only the orders queue may use the dead-letter queue")
@@ -151,14 +151,6 @@ def dead_letters_ours(ws: Workshop) -> Finding:
     allowed = json.loads(ws.need("queue", "ecommerce-orders-dlq").get("RedriveAllowPolicy") or "{}")
     ours = ws.arn("sqs", ws.name("ecommerce-orders-queue"))
     return equal(allowed, {"redrivePermission": "byQueue", "sourceQueueArns": [ours]})
-
-
-def refuses_plain_http(ws: Workshop, base: str) -> Finding:
-    """Whether a queue's policy refuses everybody who does not use TLS."""
-    request = {"aws:SecureTransport": "false", "aws:SourceIp": "203.0.113.1", "aws:PrincipalArn": ws.identity}
-    policy = policy_of(ws.need("queue", base))
-    refused = all(refuses(policy, action, request) for action in ("sqs:SendMessage", "sqs:ReceiveMessage"))
-    return holds(refused, "refused" if refused else "not refused", "an explicit Deny without TLS")
 
 
 if __name__ == "__main__":

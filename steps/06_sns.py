@@ -9,7 +9,7 @@ import json
 
 from botocore.exceptions import ClientError
 
-from workshop.checking import Finding, holds
+from workshop.checking import Finding, holds, refuses_plain_http, refuses_strangers
 from workshop.errors import UsageError
 from workshop.policies import document, nobody_but, only_tls, refuses
 from workshop.settings import LOCAL_EMAIL
@@ -74,9 +74,7 @@ def function_publishes(ws: Workshop) -> Finding:
 
 @step.check("nobody else may, whatever rights he has")
 def nobody_else_publishes(ws: Workshop) -> Finding:
-    stranger = {"aws:PrincipalArn": ws.arn("iam", "role/somebody-else"), "aws:SecureTransport": "true"}
-    refused = refuses(policy_of(ws), "sns:Publish", stranger)
-    return holds(refused, "refused" if refused else "not refused", "an explicit Deny")
+    return refuses_strangers(ws, policy_of(ws), "sns:Publish")
 
 
 @step.check("a publisher without credentials is refused", sends=True)
@@ -93,9 +91,7 @@ def anonymous_refused(ws: Workshop) -> Finding:
 
 @step.check("plain HTTP is refused")
 def by_tls(ws: Workshop) -> Finding:
-    request = {"aws:SecureTransport": "false", "aws:SourceIp": "203.0.113.1", "aws:PrincipalArn": ws.identity}
-    refused = refuses(policy_of(ws), "sns:Publish", request)
-    return holds(refused, "refused" if refused else "not refused", "an explicit Deny without TLS")
+    return refuses_plain_http(ws, policy_of(ws), "sns:Publish")
 
 
 @step.check("somebody is subscribed by e-mail")

@@ -15,9 +15,9 @@ batches and 4 last ones: 9 e-mails a second at the very worst.
 
 import json
 
-from workshop.checking import Finding, equal, holds
+from workshop.checking import Finding, equal, holds, refuses_plain_http
 from workshop.package import deployed, packed, settled
-from workshop.policies import document, only_tls, refuses
+from workshop.policies import document, only_tls
 from workshop.step import Resource, Step, Workshop
 
 step = Step(7, "lambda_2", "Implement POC-Lambda-2 and connect it to the stream", needs=(1, 5, 6))
@@ -239,10 +239,8 @@ def failures_kept(ws: Workshop) -> Finding:
 
 @step.check("the failure queue refuses plain HTTP")
 def failures_by_tls(ws: Workshop) -> Finding:
-    request = {"aws:SecureTransport": "false", "aws:SourceIp": "203.0.113.1", "aws:PrincipalArn": ws.identity}
     policy = json.loads(ws.need("queue", "ecommerce-orders-stream-dlq").get("Policy") or '{"Statement": []}')
-    refused = refuses(policy, "sqs:SendMessage", request)
-    return holds(refused, "refused" if refused else "not refused", "an explicit Deny without TLS")
+    return refuses_plain_http(ws, policy, "sqs:SendMessage")
 
 
 if __name__ == "__main__":

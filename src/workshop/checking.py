@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.errors import WorkshopError
 from workshop.meaning import brief, same
+from workshop.policies import refuses
 
 if TYPE_CHECKING:
     from workshop.context import Workshop
@@ -52,6 +53,20 @@ def at_least(found: Any, minimum: float, what: str = "") -> Finding:
 def holds(passed: bool, found: Any, expected: Any) -> Finding:
     """Expect a condition; `found` and `expected` say it in words."""
     return Finding(bool(passed), found, expected)
+
+
+def refuses_plain_http(ws: "Workshop", policy: dict[str, Any], *actions: str) -> Finding:
+    """Expect that a resource policy refuses each of some actions to everybody who does not use TLS."""
+    request = {"aws:SecureTransport": "false", "aws:SourceIp": "203.0.113.1", "aws:PrincipalArn": ws.identity}
+    refused = all(refuses(policy, action, request) for action in actions)
+    return holds(refused, "refused" if refused else "not refused", "an explicit Deny without TLS")
+
+
+def refuses_strangers(ws: "Workshop", policy: dict[str, Any], action: str) -> Finding:
+    """Expect that a resource policy refuses an action to another role of the account, whatever rights it has."""
+    stranger = {"aws:PrincipalArn": ws.arn("iam", "role/somebody-else"), "aws:SecureTransport": "true"}
+    refused = refuses(policy, action, stranger)
+    return holds(refused, "refused" if refused else "not refused", "an explicit Deny")
 
 
 @dataclass(frozen=True)
