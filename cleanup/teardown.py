@@ -68,9 +68,11 @@ def delete_role(ws: Workshop, role: Description) -> None:
     """IAM deletes no role that still has policies."""
     iam, name = ws.client("iam"), role["RoleName"]
     for arn in role["AttachedPolicies"]:
-        iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+        with gone_already(ws):
+            iam.detach_role_policy(RoleName=name, PolicyArn=arn)
     for policy in role["InlinePolicies"]:
-        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        with gone_already(ws):
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
     iam.delete_role(RoleName=name)
 
 
@@ -79,11 +81,18 @@ def delete_policy(ws: Workshop, policy: Description) -> None:
     iam, arn = ws.client("iam"), policy["Arn"]
     for page in iam.get_paginator("list_entities_for_policy").paginate(PolicyArn=arn, EntityFilter="Role"):
         for role in page["PolicyRoles"]:
-            iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=arn)
+            with gone_already(ws):
+                iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=arn)
     for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
         if not version["IsDefaultVersion"]:
-            iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
+            with gone_already(ws):
+                iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
     iam.delete_policy(PolicyArn=arn)
+
+
+def gone_already(ws: Workshop) -> contextlib.AbstractContextManager[None]:
+    """If the answer to such a call got lost, its repetition finds nothing, and the rest still has to be done."""
+    return contextlib.suppress(ws.client("iam").exceptions.NoSuchEntityException)
 
 
 def delete_log_group(ws: Workshop, group: Description) -> None:
@@ -126,7 +135,7 @@ def delete_ours(ws: Workshop) -> list[dict[str, str]]:
     """
     began = time.time()
     deleted: dict[tuple[str, str], None] = {}
-    # Once is enough, unless an answer got lost on the way and left something half deleted.
+    # Once is enough, unless AWS did not show everything at first.
     for _ in range(ROUNDS):
         for kind, name, found in find_ours(ws):
             if KINDS[kind].going(found):

@@ -82,8 +82,11 @@ def declare_policy(base: str) -> None:
     @step.resource("policy", base)
     def policy(ws: Workshop, policy: Resource) -> None:
         iam, document = ws.client("iam"), policy_document(ws, base)
+        # Its path says whose it is, and not its tags: CloudFormation, which builds the same, cannot tag policies.
         policy.ensure(
-            lambda: iam.create_policy(PolicyName=policy.name, PolicyDocument=json.dumps(document), Tags=ws.tag_list)
+            lambda: iam.create_policy(
+                PolicyName=policy.name, Path=ws.settings.path, PolicyDocument=json.dumps(document)
+            )
         )
 
         def write_new_version(_: dict) -> None:
@@ -115,7 +118,7 @@ def declare_role(base: str, service: str, policies: list[str]) -> None:
             {"AssumeRolePolicyDocument": trust},
             lambda _: iam.update_assume_role_policy(RoleName=role.name, PolicyDocument=json.dumps(trust)),
         )
-        needed = {ws.arn("iam", f"policy/{ws.name(policy)}") for policy in policies}
+        needed = {ws.policy_arn(policy) for policy in policies}
 
         def attach_exactly_these(_: dict) -> None:
             attached = set(role["AttachedPolicies"])

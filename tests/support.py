@@ -136,6 +136,57 @@ def messages(ws, base: str = "ecommerce-orders-queue") -> int:
     return sum(int(n) for n in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())
 
 
+def report_failure(ws, order_id: str) -> str:
+    """Say in the stream's failure queue that POC-Lambda-2 gave up on an order, as its trigger would.
+
+    Where the order is in the stream is looked up there.
+    https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+
+    Returns:
+        The message's id.
+    """
+    streams, stream = ws.client("dynamodbstreams"), ws.find("stream", "ecommerce-orders")["Arn"]
+    places = [
+        (shard["ShardId"], record["dynamodb"]["SequenceNumber"])
+        for shard in streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"]
+        for record in streams.get_records(
+            ShardIterator=streams.get_shard_iterator(
+                StreamArn=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+        )["Records"]
+        if record["dynamodb"]["Keys"]["orderId"]["S"] == order_id
+    ]
+    ((shard, number),) = places
+    report = {
+        "requestContext": {
+            "requestId": "316aa6d0-8154-xmpl-9af7-85d5f4a6bc81",
+            "functionArn": ws.arn("lambda", f"function:{ws.name('POC-Lambda-2')}"),
+            "condition": "RetryAttemptsExhausted",
+            "approximateInvokeCount": 11,
+        },
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "version": "1.0",
+        "timestamp": "2026-01-01T00:13:49.717Z",
+        "DDBStreamBatchInfo": {
+            "shardId": shard,
+            "startSequenceNumber": number,
+            "endSequenceNumber": number,
+            "approximateArrivalOfFirstRecord": "2026-01-01T00:13:19Z",
+            "approximateArrivalOfLastRecord": "2026-01-01T00:13:19Z",
+            "batchSize": 1,
+            "streamArn": stream,
+        },
+    }
+    return send(ws, "ecommerce-orders-stream-dlq", json.dumps(report))
+
+
+def send(ws, base: str, body: str) -> str:
+    """Put a message straight into a queue; returns its id."""
+    sqs = ws.client("sqs")
+    url = sqs.get_queue_url(QueueName=ws.name(base))["QueueUrl"]
+    return sqs.send_message(QueueUrl=url, MessageBody=body)["MessageId"]
+
+
 def mails(ws) -> list[dict[str, Any]]:
     """The notifications of the topic."""
     return ws.mailbox.read(ws.arn("sns", ws.name("ecommerce-orders-topic")))

@@ -15,7 +15,7 @@ from workshop.package import packed
 OPERATIONS = {
     "iam": "CreatePolicy CreatePolicyVersion DeletePolicyVersion ListPolicyVersions DeletePolicy GetPolicy"
     " GetPolicyVersion CreateRole GetRole UpdateAssumeRolePolicy AttachRolePolicy DetachRolePolicy DeleteRolePolicy"
-    " DeleteRole TagRole TagPolicy ListAttachedRolePolicies ListRolePolicies ListEntitiesForPolicy"
+    " DeleteRole TagRole ListAttachedRolePolicies ListRolePolicies ListEntitiesForPolicy"
     " SimulatePrincipalPolicy",
     "dynamodb": "CreateTable DescribeTable UpdateTable DeleteTable TagResource ListTagsOfResource GetItem DeleteItem"
     " Scan",

@@ -187,15 +187,13 @@ def role_deleted(base):
 
 
 def detached(role, policy):
-    return lambda ws: ws.client("iam").detach_role_policy(
-        RoleName=ws.name(role), PolicyArn=ws.arn("iam", f"policy/{ws.name(policy)}")
-    )
+    return lambda ws: ws.client("iam").detach_role_policy(RoleName=ws.name(role), PolicyArn=ws.policy_arn(policy))
 
 
 def policy_deleted(role, policy):
     def change(ws):
         detached(role, policy)(ws)
-        ws.client("iam").delete_policy(PolicyArn=ws.arn("iam", f"policy/{ws.name(policy)}"))
+        ws.client("iam").delete_policy(PolicyArn=ws.policy_arn(policy))
 
     return change
 

@@ -151,7 +151,7 @@ class Chaos:
         iam = self.ws.client("iam")
         right = {
             "RoleName": self.ws.name(role),
-            "PolicyArn": self.ws.arn("iam", f"policy/{self.ws.name(policy)}"),
+            "PolicyArn": self.ws.policy_arn(policy),
         }
         iam.detach_role_policy(**right)
         try:

@@ -181,10 +181,10 @@ def test_what_is_left_makes_it_fail(ws, prefix, state_dir):
 def test_roles_and_policies_that_were_changed_by_hand_go_too(ws):
     build(ws, 1)
     iam, role = ws.client("iam"), ws.name("APIGateway-SQS")
-    arn = ws.arn("iam", f"policy/{ws.name('APIGateway-Send-SQS')}")
+    arn = ws.policy_arn("APIGateway-Send-SQS")
     right = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [right]})
-    iam.attach_role_policy(RoleName=role, PolicyArn=ws.arn("iam", f"policy/{ws.name('Lambda-Publish-SNS')}"))
+    iam.attach_role_policy(RoleName=role, PolicyArn=ws.policy_arn("Lambda-Publish-SNS"))
     iam.put_role_policy(RoleName=role, PolicyName="by-hand", PolicyDocument=document)
     for _ in range(4):
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
@@ -198,7 +198,7 @@ def test_a_policy_that_somebody_elses_role_uses_goes_too(ws):
     trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     iam.create_role(RoleName=f"{prefix}-theirs", AssumeRolePolicyDocument=document)
-    arn = ws.arn("iam", f"policy/{ws.name('Lambda-Publish-SNS')}")
+    arn = ws.policy_arn("Lambda-Publish-SNS")
     iam.attach_role_policy(RoleName=f"{prefix}-theirs", PolicyArn=arn)
     assert cleanup(ws)["remaining"] == []
     assert [kind for kind, _ in census(ws)] == ["role"]

@@ -39,10 +39,6 @@ def url_of(ws, base="ecommerce-orders-queue"):
     return ws.client("sqs").get_queue_url(QueueName=ws.name(base))["QueueUrl"]
 
 
-def policy_arn(ws, base):
-    return ws.arn("iam", f"policy/{ws.name(base)}")
-
-
 def api_of(ws):
     return next(
         api["id"]
@@ -70,13 +66,13 @@ def patch(path, value):
 @by_hand(1, "policy", "Lambda-Put-DynamoDB", "Document")
 def policy_allows_something_else(ws):
     ws.client("iam").create_policy_version(
-        PolicyArn=policy_arn(ws, "Lambda-Put-DynamoDB"), PolicyDocument=json.dumps(READ_S3), SetAsDefault=True
+        PolicyArn=ws.policy_arn("Lambda-Put-DynamoDB"), PolicyDocument=json.dumps(READ_S3), SetAsDefault=True
     )
 
 
 @by_hand(1, "policy", "APIGateway-Send-SQS", "Document")
 def policy_has_all_its_five_versions(ws):
-    iam, arn = ws.client("iam"), policy_arn(ws, "APIGateway-Send-SQS")
+    iam, arn = ws.client("iam"), ws.policy_arn("APIGateway-Send-SQS")
     while len(iam.list_policy_versions(PolicyArn=arn)["Versions"]) < 5:
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(READ_S3), SetAsDefault=True)
 
@@ -93,14 +89,14 @@ def role_trusts_somebody_else(ws):
 @by_hand(1, "role", "Lambda-SQS-DynamoDB", "AttachedPolicies")
 def role_lost_a_policy(ws):
     ws.client("iam").detach_role_policy(
-        RoleName=ws.name("Lambda-SQS-DynamoDB"), PolicyArn=policy_arn(ws, "Lambda-Put-DynamoDB")
+        RoleName=ws.name("Lambda-SQS-DynamoDB"), PolicyArn=ws.policy_arn("Lambda-Put-DynamoDB")
     )
 
 
 @by_hand(1, "role", "APIGateway-SQS", "AttachedPolicies")
 def role_got_a_policy_more(ws):
     ws.client("iam").attach_role_policy(
-        RoleName=ws.name("APIGateway-SQS"), PolicyArn=policy_arn(ws, "Lambda-Publish-SNS")
+        RoleName=ws.name("APIGateway-SQS"), PolicyArn=ws.policy_arn("Lambda-Publish-SNS")
     )
 
 
@@ -238,6 +234,12 @@ def function_has_another_role(ws):
 @by_hand(4, "log-group", "/aws/lambda/POC-Lambda-1", "retentionInDays")
 def log_is_kept_for_ever(ws):
     ws.client("logs").delete_retention_policy(logGroupName=ws.name("/aws/lambda/POC-Lambda-1"))
+
+
+@by_hand(4, "log-group", "/aws/lambda/POC-Lambda-1", "tag Environment")
+def log_has_another_environment_tag(ws):
+    arn = ws.arn("logs", f"log-group:{ws.name('/aws/lambda/POC-Lambda-1')}")
+    ws.client("logs").tag_resource(resourceArn=arn, tags={"Environment": "prod"})
 
 
 @by_hand(4, "function", "POC-Lambda-1", "tag Environment")
@@ -452,7 +454,7 @@ def test_a_template_changed_and_deployed_by_hand_no_longer_serves(ws):
 
 
 def delete_policy(ws):
-    arn = policy_arn(ws, "Lambda-Put-DynamoDB")
+    arn = ws.policy_arn("Lambda-Put-DynamoDB")
     ws.client("iam").detach_role_policy(RoleName=ws.name("Lambda-SQS-DynamoDB"), PolicyArn=arn)
     ws.client("iam").delete_policy(PolicyArn=arn)
 

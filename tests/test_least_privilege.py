@@ -23,13 +23,9 @@ RIGHTS = [(role, policy, action) for role, policy in POLICIES for action in ROLE
 SURPLUS = ["dynamodb:Scan", "sqs:PurgeQueue", "sqs:*", "*"]
 
 
-def arn_of(ws, policy: str) -> str:
-    return ws.arn("iam", f"policy/{ws.name(policy)}")
-
-
 def document_of(ws, policy: str) -> dict:
     """What a policy says now."""
-    iam, arn = ws.client("iam"), arn_of(ws, policy)
+    iam, arn = ws.client("iam"), ws.policy_arn(policy)
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     return iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
 
@@ -43,7 +39,7 @@ def rewritten(ws, policy: str, change):
         policy: its name before the prefix.
         change: takes the only statement of the policy, and changes it or returns others in its place.
     """
-    iam, arn = ws.client("iam"), arn_of(ws, policy)
+    iam, arn = ws.client("iam"), ws.policy_arn(policy)
     before = document_of(ws, policy)
     (statement,) = copy.deepcopy(before)["Statement"]
     write(iam, arn, before | {"Statement": change(statement) or [statement]})

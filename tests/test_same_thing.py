@@ -84,10 +84,6 @@ DELETE = (
 )
 SINGLE = [f"ecommerce-serverless-poc-{part}" for part in ("api", "sns", "lambda", "sqs", "dynamodb", "iam")]
 
-#: The one thing that CloudFormation cannot do:
-#: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1010
-TAGS = ["tag Environment", "tag Participant", "tag Project"]
-
 
 #: Seconds for a test that starts `aws` dozens of times.
 LONG = 300
@@ -167,11 +163,6 @@ def differences(ws) -> dict[str, list[str]]:
     return {name: [difference.setting for difference in differences] for name, differences in found.items()}
 
 
-def untagged_policies(ws) -> dict[str, list[str]]:
-    """What has to differ after CloudFormation, since it cannot tag a policy, and nothing else."""
-    return {f"policy {ws.name(d.base)}": list(TAGS) for d in ws.steps[0].declarations if d.kind == "policy"}
-
-
 def everything(ws) -> dict:
     """Whatever stands in the region."""
     return {kind: found for kind, found in listings(ws).items() if found}
@@ -224,14 +215,14 @@ CHANGES = [
 def test_the_main_stack(opened, ok, place):
     ok(MAIN_STACK)
     ws = opened()
-    assert differences(ws) == untagged_policies(ws)
+    assert differences(ws) == {}
     works(ws)
     endpoint = ok(API_ENDPOINT.replace("STACK", "ecommerce-serverless-poc"))
     api = ws.need("rest-api", "ecommerce-orders-api")["id"]
     assert endpoint == f"https://{api}.execute-api.us-east-1.amazonaws.com/dev/orders\n"
 
     # An update changes what the templates change, and the comparison names every setting of it, and no other.
-    before, expected = stage_of(ws), untagged_policies(ws)
+    before, expected = stage_of(ws), {}
     for template, old, new, name, setting in CHANGES:
         path = place / f"infrastructure/cloudformation/{template}.yaml"
         changed, times = re.subn(old, new, path.read_text())
@@ -253,7 +244,7 @@ def test_the_main_stack(opened, ok, place):
 def test_the_single_stacks(opened, ok):
     ok(SINGLE_STACKS)
     ws = opened()
-    assert differences(ws) == untagged_policies(ws)
+    assert differences(ws) == {}
     works(ws)
     endpoint = ok(API_ENDPOINT.replace("STACK", "ecommerce-serverless-poc-api"))
     assert re.fullmatch(r"https://[a-z0-9]+\.execute-api\.us-east-1\.amazonaws\.com/dev/orders\n", endpoint)
@@ -283,7 +274,6 @@ ALICE = "--prefix alice --environment prod --email boss@example.org"
 def test_our_scripts(opened, ok, deploy):
     endpoint = ok(f"infrastructure/scripts/{deploy} {ALICE}").splitlines()[-1]
     ws = opened(prefix="alice", environment="prod", email="boss@example.org")
-    # They tag the policies as well.
     assert differences(ws) == {}
     assert endpoint.endswith("/prod/orders")
     ok("infrastructure/scripts/delete.sh --prefix alice")

@@ -137,7 +137,9 @@ def test_everything_that_takes_tags_carries_ours(built):
             case "role":
                 tags = client("iam").list_role_tags(RoleName=one["RoleName"])["Tags"]
             case "policy":
-                tags = client("iam").list_policy_tags(PolicyArn=one["Arn"])["Tags"]
+                # CloudFormation could not tag it, so its path says whose it is.
+                assert one["Path"] == f"/ecommerce-serverless-poc/{built.settings.prefix}/"
+                continue
             case "log-group":
                 tags = client("logs").list_tags_for_resource(resourceArn=one["arn"].removesuffix(":*"))["tags"]
             case "mapping":
@@ -149,7 +151,7 @@ def test_everything_that_takes_tags_carries_ours(built):
                 continue
         found.append(tags if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags})
     ours = {"Project": "ecommerce-serverless-poc", "Environment": "dev", "Participant": built.settings.prefix}
-    assert found == [ours] * (7 + 3 + 8 + 2 + 2 + 1)
+    assert found == [ours] * (7 + 3 + 2 + 2 + 1)
 
 
 def test_settings_are_those_of_the_design(built):

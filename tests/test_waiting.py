@@ -576,7 +576,7 @@ def test_a_queue_with_other_attributes_is_changed_and_not_made(ws, nasty):
 
 def test_a_policy_keeps_five_versions(ws, nasty):
     with_steps(1)(ws)
-    iam, arn = ws.client("iam"), ws.arn("iam", f"policy/{ws.name('Lambda-Publish-SNS')}")
+    iam, arn = ws.client("iam"), ws.policy_arn("Lambda-Publish-SNS")
     right = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
     while len(iam.list_policy_versions(PolicyArn=arn)["Versions"]) < 5:
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(right), SetAsDefault=True)
@@ -600,7 +600,6 @@ def test_a_policy_keeps_five_versions(ws, nasty):
         and len(iam.list_policy_versions(PolicyArn=arn)["Versions"]) > 1,
     )  # fmt: skip
     clean(nasty)
-
 
 
 # A subscription that waits for a click is a state, not a failure.
@@ -671,7 +670,7 @@ def test_a_lost_answer_leaves_no_second_api(ws, nasty, how):
 
 def test_a_lost_answer_leaves_no_second_version_of_a_policy(ws, nasty):
     with_steps(1)(ws)
-    iam, arn = ws.client("iam"), ws.arn("iam", f"policy/{ws.name('Lambda-Publish-SNS')}")
+    iam, arn = ws.client("iam"), ws.policy_arn("Lambda-Publish-SNS")
     right = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
     iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(right), SetAsDefault=True)
     watch = nasty.faults.lose("CreatePolicyVersion", "closed")

@@ -63,7 +63,6 @@ deploy_one sqs "$stack-sqs"
 deploy_one lambda "$stack-lambda"
 deploy_one sns "$stack-sns" "EmailAddress=$email"
 deploy_one api-gateway "$stack-api"
-"$(dirname "$0")/tag-policies.sh" "$stack-iam" "$environment" "$prefix"
 
 aws cloudformation describe-stacks --stack-name "$stack-api" \
   --query "Stacks[0].Outputs[?OutputKey=='ApiEndpoint'].OutputValue" --output text

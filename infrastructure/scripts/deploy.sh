@@ -68,9 +68,5 @@ aws cloudformation deploy \
   --capabilities CAPABILITY_NAMED_IAM \
   --no-fail-on-empty-changeset
 
-iam=$(aws cloudformation describe-stack-resource --stack-name "$stack" --logical-resource-id Iam \
-  --query StackResourceDetail.PhysicalResourceId --output text)
-"$(dirname "$0")/tag-policies.sh" "$iam" "$environment" "$prefix"
-
 aws cloudformation describe-stacks --stack-name "$stack" \
   --query "Stacks[0].Outputs[?OutputKey=='ApiEndpoint'].OutputValue" --output text

@@ -90,6 +90,10 @@ class Workshop:
         region = "" if service == "iam" else self.region
         return f"arn:{self.partition}:{service}:{region}:{self.account}:{resource}"
 
+    def policy_arn(self, base: str) -> str:
+        """The ARN of one of our policies, from its name before the prefix; it lies in our path."""
+        return self.arn("iam", f"policy{self.settings.path}{self.name(base)}")
+
     def apigateway_arn(self, api_id: str, path: str = "") -> str:
         """The ARN of a REST API, or of something in it; API Gateway's ARNs have no account."""
         return f"arn:{self.partition}:apigateway:{self.region}::/restapis/{api_id}{path}"

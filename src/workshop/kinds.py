@@ -4,6 +4,7 @@ A kind answers three questions, each in the service's own way: is there one of t
 carry, how is it tagged. Steps, `status`, `cleanup` and the checks all ask here, so that they mean the same thing.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,10 @@ class Kind:
     Attributes:
         find_all: yields the description of everything of that name; more than one where AWS lets names repeat.
         tags: reads the tags of a found resource, `{name: value}`; for what AWS does not tag, those of the
-            resource that holds it.
+            resource that holds it, or what its path says.
         tag: writes tags, where there are any to write.
         going: whether a found resource is being deleted.
+        marked: how one of ours is known, in words.
         untagged_is_ours: where AWS itself makes such a thing, without tags, for something of ours.
         inherits: it is ours if what holds it is ours, and may be tagged later; `find_all` looks nowhere else.
     """
@@ -45,6 +47,9 @@ class Kind:
     tags: Callable[["Workshop", Description], dict[str, str]] | None = None
     tag: Callable[["Workshop", Description, dict[str, str]], Any] | None = None
     going: Callable[[Description], bool] = lambda found: False
+    marked: Callable[["Workshop"], str] = lambda ws: (
+        f"tags Project={ws.tags['Project']} and Participant={ws.tags['Participant']}"
+    )
     inherits: bool = False
     untagged_is_ours: Callable[["Workshop", Description], bool] | None = None
 
@@ -107,10 +112,21 @@ def _role(ws: "Workshop", name: str) -> Iterator[Description]:
 
 
 def _policy(ws: "Workshop", name: str) -> Iterator[Description]:
-    iam, arn = ws.client("iam"), ws.arn("iam", f"policy/{name}")
-    policy = iam.get_policy(PolicyArn=arn)["Policy"]
-    version = iam.get_policy_version(PolicyArn=arn, VersionId=policy["DefaultVersionId"])["PolicyVersion"]
-    yield policy | {"Document": version["Document"]}
+    """A name is taken in all paths at once; where there is no path, somebody else's is looked for."""
+    iam = ws.client("iam")
+    for path in (ws.settings.path, "/"):
+        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+            policy = iam.get_policy(PolicyArn=ws.arn("iam", f"policy{path}{name}"))["Policy"]
+            version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
+            yield policy | {"Document": version["PolicyVersion"]["Document"]}
+
+
+def _tags_of_path(ws: "Workshop", policy: Description) -> dict[str, str]:
+    """A policy says by its path whose it is: CloudFormation cannot tag one.
+
+    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1010
+    """
+    return ws.tags if policy["Path"] == ws.settings.path else {}
 
 
 def _table(ws: "Workshop", name: str) -> Iterator[Description]:
@@ -212,11 +228,7 @@ KINDS: dict[str, Kind] = {
         _tags_in_description,
         lambda ws, role, tags: ws.client("iam").tag_role(RoleName=role["RoleName"], Tags=as_list(tags)),
     ),
-    "policy": Kind(
-        _policy,
-        _tags_in_description,
-        lambda ws, policy, tags: ws.client("iam").tag_policy(PolicyArn=policy["Arn"], Tags=as_list(tags)),
-    ),
+    "policy": Kind(_policy, _tags_of_path, marked=lambda ws: f"path {ws.settings.path}"),
     "table": Kind(
         _table,
         _table_tags,

@@ -22,7 +22,7 @@ ACTIONS: dict[str, list[str]] = {
         "iam:SimulatePrincipalPolicy",
     ],
     "policy": [
-        "iam:CreatePolicy", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:TagPolicy", "iam:CreatePolicyVersion",
+        "iam:CreatePolicy", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:CreatePolicyVersion",
         "iam:DeletePolicyVersion", "iam:ListPolicyVersions", "iam:ListEntitiesForPolicy", "iam:DeletePolicy",
     ],
     "table": [
@@ -94,6 +94,12 @@ def participant_policy(ws: Workshop) -> dict[str, Any]:
             "Action": ["dynamodb:GetShardIterator", "dynamodb:GetRecords"],
             "Resource": [f"{arn}/stream/*" for arn in arns["table"]],
         },
+        # Whether somebody else has a policy of our name, in no path.
+        {
+            "Effect": "Allow",
+            "Action": ["iam:GetPolicy", "iam:GetPolicyVersion"],
+            "Resource": [ws.arn("iam", f"policy/{ws.name(name)}") for name in ("Lambda-*", "APIGateway-*")],
+        },
         # The doctor asks what the caller himself may do.
         {
             "Effect": "Allow",
@@ -128,7 +134,7 @@ def arns_of(ws: Workshop, kind: str) -> list[str]:
     """The ARNs of all resources of a kind that the steps declare."""
     form = {
         "role": ("iam", "role/{}"),
-        "policy": ("iam", "policy/{}"),
+        "policy": ("iam", f"policy{ws.settings.path}{{}}"),
         "table": ("dynamodb", "table/{}"),
         "queue": ("sqs", "{}"),
         "log-group": ("logs", "log-group:{}"),
@@ -137,9 +143,9 @@ def arns_of(ws: Workshop, kind: str) -> list[str]:
     }
     service, resource = form[kind]
     names = [ws.name(d.base) for step in ws.steps for d in step.declarations if d.kind == kind]
-    if kind == "policy" and ws.settings.prefix:
-        # Their eight names would make the policy longer than IAM takes.
-        names = [ws.name("Lambda-*"), ws.name("APIGateway-*")]
+    if kind == "policy":
+        # Everything in this path is the participant's own; eight ARNs would be more than IAM takes.
+        names = ["*"]
     arns = [ws.arn(service, resource.format(name)) for name in names]
     # Some calls take a log group's ARN with a star for its streams, some without.
     return [*arns, *(f"{arn}:*" for arn in arns)] if kind == "log-group" else arns

@@ -189,8 +189,8 @@ class Resource:
     def _check_owner(self, kind: Kind, found: Description) -> None:
         if not kind.is_ours(self.ws, found):
             raise ForeignResource(
-                f"There is a {self.kind} {self.name} without our tags Project={self.ws.tags['Project']} and"
-                f" Participant={self.ws.tags['Participant']}: it is somebody else's and was left as it is.",
+                f"There is a {self.kind} {self.name} without our {kind.marked(self.ws)}:"
+                " it is somebody else's and was left as it is.",
                 "Choose another --prefix.",
             )
 

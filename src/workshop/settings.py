@@ -63,6 +63,11 @@ class Settings:
         """The tags that everything of ours carries: `{name: value}`."""
         return {"Project": PROJECT, "Environment": self.environment, "Participant": self.participant}
 
+    @property
+    def path(self) -> str:
+        """The IAM path of our policies, which says whose they are: `/ecommerce-serverless-poc/alice/`."""
+        return f"/{PROJECT}/{self.participant}/"
+
     def name(self, base: str) -> str:
         """The name of a resource for this participant.
 

@@ -95,7 +95,7 @@ REFUSALS = (
     Refusal("apigateway", "PutIntegration|CreateDeployment", "BadRequestException", "role.*(assum|invalid)",
             "the new role is on its way to API Gateway", 120),
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html: a read may not show the last write.
-    Refusal("iam", "AttachRolePolicy|CreatePolicyVersion|TagRole|TagPolicy|UpdateAssumeRolePolicy", "NoSuchEntity",
+    Refusal("iam", "AttachRolePolicy|CreatePolicyVersion|TagRole|UpdateAssumeRolePolicy", "NoSuchEntity",
             "", "IAM has not spread what was made a moment ago", 60),
     Refusal("iam", "DeleteRole|DeletePolicy", "DeleteConflict", "",
             "IAM has not spread that the policies were detached", 60),
