@@ -136,11 +136,16 @@ def messages(ws, base: str = "ecommerce-orders-queue") -> int:
     return sum(int(n) for n in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())
 
 
-def report_failure(ws, order_id: str) -> str:
+def report_failure(ws, order_id: str, lost_stream: str = "") -> str:
     """Say in the stream's failure queue that POC-Lambda-2 gave up on an order, as its trigger would.
 
     Where the order is in the stream is looked up there.
     https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+
+    Args:
+        ws: the context.
+        order_id: the order.
+        lost_stream: a stream that is gone, to be named instead.
 
     Returns:
         The message's id.
@@ -174,7 +179,7 @@ def report_failure(ws, order_id: str) -> str:
             "approximateArrivalOfFirstRecord": "2026-01-01T00:13:19Z",
             "approximateArrivalOfLastRecord": "2026-01-01T00:13:19Z",
             "batchSize": 1,
-            "streamArn": stream,
+            "streamArn": lost_stream or stream,
         },
     }
     return send(ws, "ecommerce-orders-stream-dlq", json.dumps(report))

@@ -78,6 +78,11 @@ class Workshop:
         """The region's name."""
         return self.settings.region
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this AWS is an embedded one, whichever target it is reached as."""
+        return is_embedded(self.client("sts").meta.endpoint_url)
+
     def name(self, base: str) -> str:
         """The participant's name for what the specification calls `base`."""
         return self.settings.name(base)
@@ -109,7 +114,7 @@ class Workshop:
         if KINDS["stage"].find(self, stage) is None:
             raise NotBuilt(f"The API has no stage {stage}.", f"Run: workshop 08_api{self.settings.options}")
         endpoint = self.client("apigateway").meta.endpoint_url
-        if is_embedded(endpoint):
+        if self.is_embedded:
             return f"{invoke_url(endpoint, api['id'], stage)}/orders"
         host = urlsplit(endpoint).hostname.replace("apigateway", f"{api['id']}.execute-api", 1)
         return f"https://{host}/{stage}/orders"
@@ -136,20 +141,27 @@ class Workshop:
             since: seconds since 1970.
             whole: the text is a whole id, and not only how ids begin.
         """
-        if KINDS["log-group"].find(self, self.name(f"/aws/lambda/{function}")) is None:
+        return [
+            line for line in self.read_log(function, text, since)
+            if any(one == text if whole else one.startswith(text) for one in _ids(line))
+        ]  # fmt: skip
+
+    def read_log(self, function: str, text: str, since: float = 0) -> list[dict[str, Any]]:
+        """The JSON lines of a function's log that hold a text somewhere, oldest first.
+
+        Args:
+            function: its name before the prefix.
+            text: what CloudWatch looks for.
+            since: seconds since 1970.
+        """
+        name = self.name(f"/aws/lambda/{function}")
+        if KINDS["log-group"].find(self, name) is None:
             return []
-        pages = (
-            self.client("logs")
-            .get_paginator("filter_log_events")
-            .paginate(
-                logGroupName=self.name(f"/aws/lambda/{function}"),
-                filterPattern=f'"{text}"',
-                startTime=int(since * 1000),
-            )
-        )
+        pages = self.client("logs").get_paginator("filter_log_events").paginate(
+            logGroupName=name, filterPattern=f'"{text}"', startTime=int(since * 1000)
+        )  # fmt: skip
         lines = [json_object(event["message"]) for page in pages for event in page["events"]]
-        about = [line for line in lines if any(one == text if whole else one.startswith(text) for one in _ids(line))]
-        return sorted(about, key=lambda line: line.get("time", 0))
+        return sorted(lines, key=lambda line: line.get("time", 0))
 
     def source(self, path: str) -> str:
         """The text of a file of this repository, such as `src/api/order.schema.json`."""

@@ -19,8 +19,11 @@ MEMORY_GB = 0.25
 MESSAGES_PER_REQUEST = 10
 #: A transaction writes each item twice: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 UNITS_PER_TRANSACTED_ITEM = 2
-#: A new on-demand table's stream has so many shards; each is batched by itself.
-SHARDS, WINDOW = 4, 1.0
+#: Both triggers wait a second for more, until a batch is full: of orders to write, of records to tell of.
+WINDOW, FULL_WRITE, FULL_EMAIL = 1.0, 25, 1_000
+#: Lambda reads a queue with five batches at a time, and a new on-demand table's stream has four shards; each batch
+#: is filled by itself. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+POLLERS, SHARDS = 5, 4
 #: A smaller spike says nothing of how well orders share writes and e-mails.
 ENOUGH_ORDERS = 1_000
 SECONDS_A_MONTH = 30 * 24 * 3600
@@ -39,11 +42,14 @@ def cost(
     """
     book = json.loads(PRICES.read_text(encoding="utf-8"))
     measured, source = latest_measurement(settings)
+    if measured.get("embedded"):
+        measured |= shared(measured["orders"], measured["ordersPerSecond"])
     designs = {
-        "spikes": usage(orders, measured, measured["publishes"] / measured["orders"]),
-        "spread": usage(orders, spread(orders), spread(orders)["publishes"]),
+        "spikes": usage(orders, measured),
+        "spread": usage(orders, spread(orders)),
         "naive": naive(orders),
     }
+    per_write, per_email = (measured["orders"] / measured[calls] for calls in ("writerCalls", "publishes"))
     lines = [
         {
             "item": item,
@@ -61,18 +67,29 @@ def cost(
             (
                 line["per"],
                 f"{line['price']:.3g}",
-                *(text for name in designs for text in (f"{line[name]['quantity']:,.0f}", f"{line[name]['cost']:.2f}")),
+                *(text for name in designs for text in (amount(line[name]["quantity"]), f"{line[name]['cost']:.2f}")),
             )
             for line in lines
         ]
         + [("total", "", *(text for name in designs for text in ("", f"{totals[name]:.2f}")))],
     )
-    console.say(f"In spikes: orders share writes and e-mails, as measured in {source}.")
+    console.say(f"In spikes: {per_write:.0f} orders share a write and {per_email:.0f} an e-mail, after {source}.")
+    if measured.get("embedded"):
+        console.say(
+            "  Time and log lines were measured on the embedded AWS, which hands over ten orders at a time. How many"
+            f" share a call on AWS, at the spike's {measured['ordersPerSecond']:.0f} orders a second, the triggers say."
+        )
     console.say("Evenly spread: too few orders come within one second to share an e-mail; a longer window would.")
     console.say("Naive: one put, one publish and one e-mail for each order, each function called for one order.")
     return {"orders": orders, "currency": book["currency"], "asOf": book["as_of"], "measured": source,
+            "ordersPerWrite": round(per_write, 1), "ordersPerEmail": round(per_email, 1),
             "total": round(totals["spikes"], 4), "totals": {k: round(v, 4) for k, v in totals.items()},
             "lines": lines}  # fmt: skip
+
+
+def amount(quantity: float) -> str:
+    """A quantity for a person: of gigabytes, the part counts as well."""
+    return f"{quantity:,.0f}" if quantity >= 100 else f"{quantity:.2f}"
 
 
 def latest_measurement(settings: Settings) -> tuple[dict[str, Any], str]:
@@ -90,7 +107,22 @@ def latest_measurement(settings: Settings) -> tuple[dict[str, Any], str]:
     return measured, f"a spike of {measured['orders']:,} orders"
 
 
-def usage(orders: int, measured: dict[str, Any], emails_per_order: float) -> dict[str, float]:
+def shared(orders: int, rate: float) -> dict[str, float]:
+    """How many calls AWS makes for orders that come at a rate, by the settings of the triggers.
+
+    A batch begins with one order, and takes what comes to its poller, or its shard, until its window ends or it is
+    full.
+
+    Args:
+        orders: how many.
+        rate: orders a second.
+    """
+    writes = orders / min(FULL_WRITE, 1 + rate * WINDOW / POLLERS)
+    emails = orders / min(FULL_EMAIL, 1 + rate * WINDOW / SHARDS)
+    return {"writerCalls": writes, "notifierCalls": emails, "publishes": emails}
+
+
+def usage(orders: int, measured: dict[str, Any]) -> dict[str, float]:
     """What the design uses for a number of orders: `{item of the price file: quantity}`."""
     share = orders / measured["orders"]
     return {
@@ -99,24 +131,21 @@ def usage(orders: int, measured: dict[str, Any], emails_per_order: float) -> dic
         "lambda_request": share * (measured["writerCalls"] + measured["notifierCalls"]),
         "lambda_gb_second": share * measured["billedMilliseconds"] / 1000 * MEMORY_GB,
         "dynamodb_write_unit": orders * UNITS_PER_TRANSACTED_ITEM,
-        "sns_publish": orders * emails_per_order,
-        "sns_email": orders * emails_per_order,
+        "sns_publish": share * measured["publishes"],
+        "sns_email": share * measured["publishes"],
         "logs_gb": share * measured["logBytes"] / 1e9,
     }
 
 
 def spread(orders: int) -> dict[str, Any]:
-    """The same design when orders come evenly over the month: how many fall into one window, by shard."""
-    rate = orders / SECONDS_A_MONTH
-    emails = 1 / (1 + rate / SHARDS * WINDOW)
-    writes = 1 / (1 + rate * WINDOW)
+    """The same design when orders come evenly over the month."""
+    calls = shared(orders, orders / SECONDS_A_MONTH)
+    functions = calls["writerCalls"] + calls["notifierCalls"]
     return {
-        "orders": 1,
-        "publishes": emails,
-        "writerCalls": writes,
-        "notifierCalls": emails,
-        "billedMilliseconds": NAIVE_MILLISECONDS * (writes + emails),
-        "logBytes": LINES_OF_LAMBDA * (writes + emails) + 500,
+        **calls,
+        "orders": orders,
+        "billedMilliseconds": NAIVE_MILLISECONDS * functions,
+        "logBytes": LINES_OF_LAMBDA * functions + 500 * orders,
     }
 
 

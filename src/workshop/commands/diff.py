@@ -13,7 +13,7 @@ from typing import Any
 from workshop.console import Console
 from workshop.context import Workshop
 from workshop.describe import Settings, compare, describe
-from workshop.embedded import Embedded, is_embedded
+from workshop.embedded import Embedded
 from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
 from workshop.resource import Difference
@@ -41,10 +41,9 @@ def diff(ws: Workshop) -> dict[str, Any]:
     with ws.console.working("building what the steps would build, on an embedded AWS of its own"):
         should = what_the_steps_build(ws, reader_of(ws, standing))
     standing = {name: one for name, one in standing.items() if name in should or not name.startswith("subscription ")}
-    at_home = is_embedded(ws.client("sts").meta.endpoint_url)
-    if not at_home:
+    if not ws.is_embedded:
         should = {name: without(one, AWS_DECIDES) for name, one in should.items()}
-    found = compare(standing, should, extras_count=at_home)
+    found = compare(standing, should, extras_count=ws.is_embedded)
     rows = [
         (name.partition(" ")[0], name.partition(" ")[2], difference)
         for name, differences in found.items()

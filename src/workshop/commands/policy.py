@@ -3,7 +3,7 @@
 import json
 import sys
 
-from workshop.embedded import adapt, is_embedded
+from workshop.embedded import adapt
 from workshop.participant import participant_policy
 from workshop.step import Workshop
 
@@ -14,7 +14,7 @@ def policy(ws: Workshop) -> None:
     Example: workshop policy --target aws --prefix alice > alice.json
     """
     document = participant_policy(ws)
-    if is_embedded(ws.client("iam").meta.endpoint_url):
+    if ws.is_embedded:
         document = adapt(document)
         ws.console.note("This is the policy as the embedded AWS understands it; with --target aws it is narrower.")
     json.dump(document, sys.stdout, indent=2)

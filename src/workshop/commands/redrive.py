@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 from typer import Option
 
 from workshop.errors import WorkshopError
@@ -25,6 +25,7 @@ ORDERS, RECORDS = "ecommerce-orders-dlq", "ecommerce-orders-stream-dlq"
 HIDDEN = 120
 #: More than this are left for the next run.
 MOST = 1_000
+SILENCE = "POC-Lambda-1 said nothing of it: it failed, or never got it"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class DeadLetter:
         handle: what SQS wants for deleting it.
         age: seconds since it was sent first.
         reason: why it is here.
+        hopeless: POC-Lambda-1 found that it is no order, which no repetition changes.
     """
 
     queue: str
@@ -46,13 +48,14 @@ class DeadLetter:
     handle: str
     age: int
     reason: str
+    hopeless: bool = False
 
 
 def redrive(
     ws: Workshop,
     id: Annotated[str | None, Option(help="Only the message with this id.")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Only show what lies there.")] = False,
-    discard: Annotated[bool, Option("--discard", help="Delete what the API refuses again.")] = False,
+    discard: Annotated[bool, Option("--discard", help="Delete what is no order, instead of sending it back.")] = False,
 ) -> dict[str, Any]:
     """Show what lies in the dead-letter queues, with reason and age, and send it back.
 
@@ -73,9 +76,7 @@ def redrive(
         if chosen and not dry_run:
             ws.console.confirm(f"Send {len(chosen)} back?", ws.settings.yes)
             for letter in chosen:
-                verdict, detail = send_back(ws, letter)
-                if verdict == "refused" and discard:
-                    verdict = "discarded"
+                verdict, detail = send_back(ws, letter, discard)
                 if verdict != "refused":
                     delete(ws, letter)
                 outcome[verdict].append({"id": letter.id, "queue": letter.queue, "detail": detail})
@@ -92,43 +93,66 @@ def redrive(
 def receive(ws: Workshop, base: str) -> list[DeadLetter]:
     """Take everything out of a dead-letter queue for a while; what is not deleted comes back."""
     queue = ws.find("queue", base)
-    letters: dict[str, DeadLetter] = {}
-    while queue and len(letters) < MOST:
+    messages: dict[str, dict[str, Any]] = {}
+    while queue and len(messages) < MOST:
         answer = ws.client("sqs").receive_message(
             QueueUrl=queue["QueueUrl"], MaxNumberOfMessages=10, VisibilityTimeout=HIDDEN, AttributeNames=["All"],
             WaitTimeSeconds=0,
         )  # fmt: skip
-        for message in answer.get("Messages", []):
-            age = round(time.time() - int(message["Attributes"]["SentTimestamp"]) / 1000)
-            reason = reason_for_record(message) if base == RECORDS else reason_for_order(ws, message)
-            letters[message["MessageId"]] = DeadLetter(
-                base, message["MessageId"], message["Body"], message["ReceiptHandle"], age, reason
-            )
         if not answer.get("Messages"):
             break
-    return list(letters.values())
+        messages |= {message["MessageId"]: message for message in answer["Messages"]}
+    sent = {one: int(message["Attributes"]["SentTimestamp"]) / 1000 for one, message in messages.items()}
+    said = last_words(ws, min(sent.values())) if sent and base == ORDERS else {}
+    return [
+        DeadLetter(
+            base, one, message["Body"], message["ReceiptHandle"], round(time.time() - sent[one]),
+            reason_for_record(message) if base == RECORDS else said.get(one, {}).get("reason", SILENCE),
+            hopeless=said.get(one, {}).get("event") == "refused",
+        )
+        for one, message in messages.items()
+    ]  # fmt: skip
 
 
-def reason_for_order(ws: Workshop, message: dict[str, Any]) -> str:
-    """What POC-Lambda-1 said of a message at last."""
-    lines = [line for line in ws.find_in_log("POC-Lambda-1", message["MessageId"]) if line.get("level") == "ERROR"]
-    return lines[-1]["reason"] if lines else "POC-Lambda-1 said nothing of it: it failed, or never got it"
+def last_words(ws: Workshop, since: float) -> dict[str, dict[str, Any]]:
+    """What POC-Lambda-1 said at last of every message that it could not do: `{message id: line of its log}`.
+
+    Args:
+        ws: the context.
+        since: seconds since 1970.
+    """
+    lines = ws.read_log("POC-Lambda-1", "ERROR", since)
+    return {line["messageId"]: line for line in lines if line.get("level") == "ERROR" and "messageId" in line}
 
 
 def reason_for_record(message: dict[str, Any]) -> str:
     """Why the trigger of POC-Lambda-2 gave up, and on how many records."""
-    report = json_object(message["Body"])
-    size = report.get("DDBStreamBatchInfo", {}).get("batchSize", "?")
-    return f"{size} record(s): {report.get('requestContext', {}).get('condition', 'unknown')}"
+    batch, context = part(message["Body"], "DDBStreamBatchInfo"), part(message["Body"], "requestContext")
+    return f"{batch.get('batchSize', '?')} record(s): {context.get('condition', 'unknown')}"
 
 
-def send_back(ws: Workshop, letter: DeadLetter) -> tuple[str, str]:
+def part(report: str, name: str) -> dict[str, Any]:
+    """A part of what the trigger reported; empty if somebody put something else into the queue."""
+    found = json_object(report).get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def send_back(ws: Workshop, letter: DeadLetter, discard: bool) -> tuple[str, str]:
     """Send one dead letter back into the flow.
 
+    Args:
+        ws: the context.
+        letter: the letter.
+        discard: give up what is no order, or cannot be told of any more.
+
     Returns:
-        `sent` or `refused`, and what there is to say of it.
+        `sent`, `refused` or `discarded`, and what there is to say of it.
     """
-    return tell_again(ws, letter) if letter.queue == RECORDS else order_again(ws, letter)
+    if letter.hopeless and discard:
+        # The API would let some of these in again: text that is JSON, but no Unicode, for one.
+        return "discarded", letter.reason
+    verdict, detail = tell_again(ws, letter) if letter.queue == RECORDS else order_again(ws, letter)
+    return ("discarded" if discard and verdict == "refused" else verdict), detail
 
 
 def order_again(ws: Workshop, letter: DeadLetter) -> tuple[str, str]:
@@ -143,8 +167,7 @@ def order_again(ws: Workshop, letter: DeadLetter) -> tuple[str, str]:
 
 def tell_again(ws: Workshop, letter: DeadLetter) -> tuple[str, str]:
     """Fetch records from the stream, and let POC-Lambda-2 have them once more."""
-    batch = json_object(letter.body).get("DDBStreamBatchInfo", {})
-    records = records_of(ws, batch)
+    records = records_of(ws, part(letter.body, "DDBStreamBatchInfo"))
     if not records:
         return "refused", "its records have left the stream, which keeps them for 24 hours; the orders are in the table"
     answer = ws.client("lambda").invoke(
@@ -177,7 +200,7 @@ def records_of(ws: Workshop, batch: dict[str, Any]) -> list[dict[str, Any]]:
                 records.append(as_lambda_gets_it(record))
             iterator = page.get("NextShardIterator") if page["Records"] else None
         return records
-    except (KeyError, ClientError):
+    except (KeyError, ValueError, ClientError, ParamValidationError):
         return []
 
 

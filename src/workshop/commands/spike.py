@@ -152,8 +152,10 @@ def count_stored(ws: Workshop, run: str) -> int:
 def count_notified(ws: Workshop, run: str, since: float) -> Counter[str]:
     """How often each order of this run was told of."""
     if ws.mailbox:
-        readers = {mail["to"] for mail in read_mail(ws)}
-        lists = [mail["orderIds"] for mail in read_mail(ws) if mail["to"] == min(readers)]
+        mails = read_mail(ws)
+        # With several readers each e-mail is there several times.
+        reader = min((mail["to"] for mail in mails), default="")
+        lists = [mail["orderIds"] for mail in mails if mail["to"] == reader]
     else:
         lines = ws.find_in_log("POC-Lambda-2", run, since, whole=False)
         lists = [line["orderIds"] for line in lines if line["event"] == "notified"]
@@ -166,6 +168,7 @@ def account(ws: Workshop, run: str, sending: Sending, samples: list[dict[str, An
     accepted = len(sending.accepted)
     sent_until = next((s["at"] for s in samples if s["accepted"] >= accepted), 0.0)
     done_at = next((s["at"] for s in samples if s["stored"] >= stored and s["notified"] >= len(notified)), sent_until)
+    rate = round(len(notified) / done_at, 1) if done_at else 0.0
     return {
         "sent": sending.sent,
         "accepted": accepted,
@@ -174,9 +177,9 @@ def account(ws: Workshop, run: str, sending: Sending, samples: list[dict[str, An
         "lost": max(0, accepted - min(stored, len(notified))),
         "duplicates": sum(times - 1 for times in notified.values()),
         "drainSeconds": round(max(0.0, done_at - sent_until), 2),
-        "ordersPerSecond": round(len(notified) / done_at, 1) if done_at else 0.0,
+        "ordersPerSecond": rate,
         "refused": {str(status): times for status, times in sending.refused.items()},
-        "measured": measure(ws, began) | {"orders": accepted},
+        "measured": measure(ws, began) | {"orders": accepted, "ordersPerSecond": rate, "embedded": ws.is_embedded},
         "samples": samples,
     }
 

@@ -1,0 +1,78 @@
+"""`workshop cost`: its lines add up, and how many orders share a call is what the triggers say."""
+
+import json
+
+import pytest
+from support import run
+
+from workshop.commands.cost import FULL_EMAIL, FULL_WRITE, WINDOW, shared
+
+ON_AWS = {
+    "orders": 2_000, "ordersPerSecond": 400.0, "writerCalls": 100, "notifierCalls": 20, "publishes": 20,
+    "billedMilliseconds": 10_000, "logBytes": 800_000, "embedded": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def cost(tmp_path):
+    """Run `workshop cost` after a spike that measured something: `cost({...}, "--orders", "1000")`."""
+
+    def typed(measured: dict | None, *arguments: str) -> dict:
+        if measured:
+            (tmp_path / "spikes").mkdir(exist_ok=True)
+            (tmp_path / "spikes/one.json").write_text(json.dumps({"measured": measured}))
+        ran = run("workshop", "cost", "--json", *arguments, env={"WORKSHOP_STATE_DIR": str(tmp_path)})
+        assert ran.code == 0, ran.err
+        return ran.json
+
+    return typed
+
+
+def quantities(document: dict, design: str) -> dict[str, float]:
+    return {line["item"]: line[design]["quantity"] for line in document["lines"]}
+
+
+def test_a_million_orders(cost):
+    document = cost(None)
+    assert document["orders"] == 1_000_000
+    for design, total in document["totals"].items():
+        assert total == pytest.approx(sum(line[design]["cost"] for line in document["lines"]), abs=0.001)
+    for line in document["lines"]:
+        assert line["spikes"]["cost"] == pytest.approx(line["spikes"]["quantity"] * line["price"])
+    # The targets of the design.
+    assert document["total"] == document["totals"]["spikes"] < 6
+    assert 25 < document["totals"]["naive"] < 30
+
+
+def test_a_spike_on_aws_is_counted_as_it_was(cost):
+    used = quantities(cost(ON_AWS, "--orders", "1000000"), "spikes")
+    assert used["sns_email"] == used["sns_publish"] == 10_000
+    assert used["lambda_request"] == 60_000
+    assert used["lambda_gb_second"] == pytest.approx(5_000_000 / 1000 * 0.25)
+    assert used["logs_gb"] == pytest.approx(0.4)
+
+
+def test_a_spike_on_the_embedded_aws_is_batched_as_aws_would(cost):
+    document = cost(ON_AWS | {"embedded": True, "writerCalls": 200, "publishes": 200}, "--orders", "1000000")
+    # 400 a second: 80 more come to each of five pollers while it waits, and 100 to each of four shards.
+    assert (document["ordersPerWrite"], document["ordersPerEmail"]) == (25, 101)
+    assert quantities(document, "spikes")["sns_email"] == pytest.approx(1_000_000 / 101)
+
+
+def test_a_small_spike_says_nothing(cost):
+    assert cost(ON_AWS | {"orders": 500}) == cost(None)
+
+
+@pytest.mark.parametrize("rate", [0.001, 1.0, 40.0, 1e6])
+def test_no_batch_is_more_than_full(rate):
+    calls = shared(1_000, rate)
+    assert 1_000 / FULL_WRITE <= calls["writerCalls"] <= 1_000
+    assert 1_000 / FULL_EMAIL <= calls["publishes"] == calls["notifierCalls"] <= 1_000
+
+
+def test_the_triggers_are_those_that_are_built(built):
+    found = {}
+    for function in ("POC-Lambda-1", "POC-Lambda-2"):
+        (trigger,) = built.find_all("event-source-mapping", function)
+        found[function] = (trigger["BatchSize"], trigger["MaximumBatchingWindowInSeconds"])
+    assert found == {"POC-Lambda-1": (FULL_WRITE, WINDOW), "POC-Lambda-2": (FULL_EMAIL, WINDOW)}
