@@ -7,6 +7,9 @@ turns in who goes first, and the median of the rounds counts.
 
 What is counted is counted inside the functions: both run in the same wrapper, which hears of every HTTP request
 that their AWS client sends, repeated ones too, and writes a line to a file at the end of an invocation.
+
+On the loopback interface a call is nearly free, and on AWS it is not. So everything is measured twice: as it is, and
+with each call of either side held up by some milliseconds, as the way to a service and back takes them.
 """
 
 import argparse
@@ -46,6 +49,9 @@ LONGEST_PER_1000, LONGEST = 120, 120
 WARM_UP = 100
 #: Fresh processes in which each handler is imported.
 IMPORTS = 9
+#: Seconds that each call is held up: not at all, and as a service that answers in single-digit milliseconds would
+#: (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Introduction.html).
+LATENCIES = (0.0, 0.005)
 #: The targets: how many times the textbook's rate, and calls per 1,000 orders.
 TIMES_FASTER, MOST_CALLS = 4.0, 250
 #: Appended to the source of each function, ours and the textbook's. What it counts goes to a file: under load, the
@@ -62,6 +68,7 @@ _calls = 0
 def _count(**_):
     global _calls
     _calls += 1
+    _time.sleep(LATENCY)
 
 
 (globals().get("dynamodb") or sns).meta.events.register("before-send", _count)
@@ -118,6 +125,9 @@ class Round:
         return self.orders / self.seconds
 
 
+Rounds = dict[str, list[Round]]
+
+
 class Side:
     """One of the two that are compared, built and ready.
 
@@ -131,12 +141,6 @@ class Side:
         with contextlib.redirect_stdout(io.StringIO()):
             for step in ws.steps:
                 step.run(ws)
-        for function, folder in FUNCTIONS.items():
-            source = (FOLDERS[name] / folder / "index.py").read_text(encoding="utf-8")
-            source += f"\nMETER_FILE = {str(self._meter_file(function))!r}\n{METER}"
-            ws.client("lambda").update_function_code(
-                FunctionName=ws.name(function), ZipFile=packed(source), Architectures=["arm64"]
-            )
         if name == TEXTBOOK:
             self._use_default_triggers()
         self.triggers = {f: ws.find_all("event-source-mapping", f)[0] for f in FUNCTIONS}
@@ -145,10 +149,23 @@ class Side:
         self.mailbox = self.office.get_queue_url(QueueName=MAILBOX)["QueueUrl"]
         self.switch(on=False)
 
+    def deploy(self, latency: float) -> None:
+        """Put the functions in place, each in the wrapper that counts.
+
+        Args:
+            latency: seconds that each of their calls is held up.
+        """
+        for function, folder in FUNCTIONS.items():
+            source = (FOLDERS[self.name] / folder / "index.py").read_text(encoding="utf-8")
+            source += f"\nMETER_FILE, LATENCY = {str(self._meter_file(function))!r}, {latency!r}\n{METER}"
+            self.ws.client("lambda").update_function_code(
+                FunctionName=self.ws.name(function), ZipFile=packed(source), Architectures=["arm64"]
+            )
+
     def _use_default_triggers(self) -> None:
-        """Make the triggers anew with nothing but what AWS asks for."""
-        lambda_ = self.ws.client("lambda")
-        for function, more in (("POC-Lambda-1", {}), ("POC-Lambda-2", {"StartingPosition": "TRIM_HORIZON"})):
+        """Make the triggers anew with nothing but what AWS asks for, and AWS's default sizes of batches."""
+        lambda_, of_a_stream = self.ws.client("lambda"), {"BatchSize": 100, "StartingPosition": "TRIM_HORIZON"}
+        for function, more in (("POC-Lambda-1", {"BatchSize": 10}), ("POC-Lambda-2", of_a_stream)):
             (old,) = self.ws.find_all("event-source-mapping", function)
             lambda_.delete_event_source_mapping(UUID=old["UUID"])
             lambda_.create_event_source_mapping(
@@ -280,27 +297,29 @@ def both_sides() -> Iterator[dict[str, Side]]:
             Embedded(Path(folder)).stop()
 
 
-def measure(orders: int, rounds: int) -> tuple[dict[str, list[Round]], dict[str, dict[str, Any]]]:
+def measure(orders: int, rounds: int) -> tuple[dict[float, Rounds], dict[str, dict[str, Any]]]:
     """Let both sides drain their queues, in turns.
 
     Returns:
-        The rounds of each side, and the settings of its triggers.
+        For each latency, the rounds of each side; and the settings of its triggers.
     """
-    found: dict[str, list[Round]] = {name: [] for name in SIDES}
+    found: dict[float, Rounds] = {latency: {name: [] for name in SIDES} for latency in LATENCIES}
     with both_sides() as sides:
         triggers = {name: side.triggers for name, side in sides.items()}
-        for name in SIDES:
-            say(f"warming up: {name}")
-            sides[name].drain(WARM_UP, "warm-up")
-        for number in range(rounds):
-            for name in SIDES if number % 2 == 0 else reversed(SIDES):
-                done = sides[name].drain(orders, f"round-{number}")
-                found[name].append(done)
-                say(
-                    f"round {number + 1} of {rounds}, {name}: {done.rate:.0f} orders/s, {done.calls} calls,"
-                    f" {done.mails} e-mails, {done.cpu / orders * 1000:.2f} ms CPU per order,"
-                    f" {done.invocations} invocations"
-                )
+        for latency in LATENCIES:
+            for name in SIDES:
+                say(f"warming up: {name}, {latency * 1000:.0f} ms added to each call")
+                sides[name].deploy(latency)
+                sides[name].drain(WARM_UP, f"warm-up-{latency * 1000:.0f}")
+            for number in range(rounds):
+                for name in SIDES if number % 2 == 0 else reversed(SIDES):
+                    done = sides[name].drain(orders, f"round-{latency * 1000:.0f}-{number}")
+                    found[latency][name].append(done)
+                    say(
+                        f"round {number + 1} of {rounds}, {name}: {done.rate:.0f} orders/s, {done.calls} calls,"
+                        f" {done.mails} e-mails, {done.cpu / orders * 1000:.2f} ms CPU per order,"
+                        f" {done.invocations} invocations"
+                    )
     return found, triggers
 
 
@@ -324,31 +343,46 @@ def import_times() -> dict[str, dict[str, float]]:
 
 
 def page(
-    found: dict[str, list[Round]],
+    measured: dict[float, Rounds],
     triggers: dict[str, dict[str, Any]],
     imports: dict[str, dict[str, float]],
     command: str,
 ) -> tuple[str, bool]:
     """The page of figures, and whether the targets are met."""
-    orders = found[DESIGN][0].orders
+    as_it_is, held_up = LATENCIES
+    orders = measured[as_it_is][DESIGN][0].orders
 
-    def median(name: str, of: Callable[[Round], float]) -> float:
-        return statistics.median(of(one) for one in found[name])
+    def median(name: str, of: Callable[[Round], float], latency: float = as_it_is) -> float:
+        return statistics.median(of(one) for one in measured[latency][name])
 
     def per_1000(name: str, of: Callable[[Round], float]) -> float:
         return median(name, of) / orders * 1000
+
+    def rates(name: str, latency: float) -> str:
+        return ", ".join(f"{rate:.0f}" for rate in sorted(one.rate for one in measured[latency][name]))
 
     def row(title: str, of: Callable[[str], float], form: str) -> str:
         ours, theirs = of(DESIGN), of(TEXTBOOK)
         times = f"{max(ours, theirs) / min(ours, theirs):.1f} {TIMES}" if min(ours, theirs) else ""
         return f"| {title} | {ours:{form}} | {theirs:{form}} | {times} |"
 
-    rates = {name: sorted(one.rate for one in found[name]) for name in SIDES}
-    faster = median(DESIGN, lambda one: one.rate) / median(TEXTBOOK, lambda one: one.rate)
+    faster = {
+        latency: median(DESIGN, lambda one: one.rate, latency) / median(TEXTBOOK, lambda one: one.rate, latency)
+        for latency in LATENCIES
+    }
     calls = per_1000(DESIGN, lambda one: one.calls)
-    met = {"verdict_faster": faster >= TIMES_FASTER, "verdict_calls": calls <= MOST_CALLS}
+    met = {
+        "verdict_as_it_is": faster[as_it_is] >= TIMES_FASTER,
+        "verdict_held_up": faster[held_up] >= TIMES_FASTER,
+        "verdict_calls": calls <= MOST_CALLS,
+    }
     rows = [
         row("Drain rate, orders per second", lambda name: median(name, lambda one: one.rate), ".0f"),
+        row(
+            f"Drain rate with {held_up * 1000:.0f} ms added to each call",
+            lambda name: median(name, lambda one: one.rate, held_up),
+            ".0f",
+        ),
         row("Calls by the functions per 1,000 orders", lambda name: per_1000(name, lambda one: one.calls), ",.0f"),
         row("E-mails per 1,000 orders", lambda name: per_1000(name, lambda one: one.mails), ",.0f"),
         row("Invocations per 1,000 orders", lambda name: per_1000(name, lambda one: one.invocations), ",.0f"),
@@ -356,10 +390,11 @@ def page(
         *[row(f"Cold import of {f}, ms", lambda name, f=f: imports[name][f] * 1000, ".0f") for f in FUNCTIONS],
     ]
     text = (Path(__file__).parent / "page.md").read_text(encoding="utf-8").format(
-        command=command, rows="\n".join(rows), rounds=len(found[DESIGN]), orders=orders,
-        our_rates=", ".join(f"{rate:.0f}" for rate in rates[DESIGN]),
-        their_rates=", ".join(f"{rate:.0f}" for rate in rates[TEXTBOOK]),
-        target_faster=TIMES_FASTER, target_calls=MOST_CALLS, faster=faster, calls=calls,
+        command=command, rows="\n".join(rows), rounds=len(measured[as_it_is][DESIGN]), orders=orders,
+        our_rates=rates(DESIGN, as_it_is), their_rates=rates(TEXTBOOK, as_it_is),
+        our_rates_held_up=rates(DESIGN, held_up), their_rates_held_up=rates(TEXTBOOK, held_up),
+        target_faster=TIMES_FASTER, target_calls=MOST_CALLS, calls=calls, milliseconds=held_up * 1000,
+        faster=faster[as_it_is], faster_held_up=faster[held_up],
         **{name: "met" if yes else "**missed**" for name, yes in met.items()},
         our_queue_trigger=described(triggers[DESIGN]["POC-Lambda-1"]),
         their_queue_trigger=described(triggers[TEXTBOOK]["POC-Lambda-1"]),
@@ -414,7 +449,7 @@ def main() -> int:
     """Measure, and write the page.
 
     Returns:
-        0 if the targets are met, else 1.
+        0 if everything was measured, whatever it says of the targets; else 1.
     """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--orders", type=at_least(10), default=2000, help="orders in a round")
@@ -437,8 +472,8 @@ def main() -> int:
     text, met = page(found, triggers, imports, command)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
-    say(f"written: {options.output}; targets {'met' if met else 'missed'}")
-    return 0 if met else 1
+    say(f"written: {options.output}; {'all targets are met' if met else 'not all targets are met'}")
+    return 0
 
 
 if __name__ == "__main__":

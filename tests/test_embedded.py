@@ -347,7 +347,8 @@ def test_the_demo_shows_everything_and_leaves_a_running_one_alone(own_cli, own_s
     assert states[2] == "present"
 
 
-def test_an_interrupted_demo_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing(tmp_path, how):
     demo = subprocess.Popen(
         [BIN / "workshop", "demo"],
         env=os.environ | {"TMPDIR": str(tmp_path)},
@@ -359,7 +360,7 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path):
     record = eventually(lambda: list(tmp_path.glob("workshop-demo-*/embedded.json")))
     pid = eventually(lambda: record[0].read_text() and json.loads(record[0].read_text())["pid"])
     time.sleep(0.3)
-    demo.send_signal(signal.SIGINT)
+    demo.send_signal(how)
     _, err = demo.communicate(timeout=30)
     assert demo.returncode == 130
     assert b"Traceback" not in err

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 from typer.exceptions import TyperException
 
 from workshop.aws import configured_region, session_for
@@ -209,8 +209,10 @@ def explain(error: Exception) -> WorkshopError:
         if is_denied(error):
             return WorkshopError(where, "Ask for this right; `workshop policy` prints all that are needed.")
         return WorkshopError(where, again)
-    if isinstance(error, WaiterError):
-        return WorkshopError(f"AWS did not get ready: {error}", again)
+    if isinstance(error, ParamValidationError):
+        return WorkshopError(
+            f"AWS does not take this: {' '.join(str(error).split())}", "That is a fault of the workshop."
+        )
     if isinstance(error, BotoCoreError):
         return WorkshopError(f"AWS cannot be reached: {error}", again)
     raise error
@@ -220,6 +222,8 @@ def main() -> NoReturn:
     """Run the command line, and end the process with its exit code."""
     # Whoever reads our output may stop reading: `workshop status | head`.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # Whoever ends us politely gets what Ctrl-C gets: a demo takes its embedded AWS away first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     try:
         join_commands()

@@ -66,7 +66,7 @@ def cost(
         [
             (
                 line["per"],
-                f"{line['price']:.3g}",
+                price(line["price"]),
                 *(text for name in designs for text in (amount(line[name]["quantity"]), f"{line[name]['cost']:.2f}")),
             )
             for line in lines
@@ -75,16 +75,19 @@ def cost(
     )
     console.say(f"In spikes: {per_write:.0f} orders share a write and {per_email:.0f} an e-mail, after {source}.")
     if measured.get("embedded"):
-        console.say(
-            "  Time and log lines were measured on the embedded AWS, which hands over ten orders at a time. How many"
-            f" share a call on AWS, at the spike's {measured['ordersPerSecond']:.0f} orders a second, the triggers say."
-        )
+        rate = f"{measured['ordersPerSecond']:.0f} orders a second"
+        console.say(f"  Time and logs: measured on an embedded AWS. Batches: as AWS makes them of {rate}.")
     console.say("Evenly spread: too few orders come within one second to share an e-mail; a longer window would.")
     console.say("Naive: one put, one publish and one e-mail for each order, each function called for one order.")
     return {"orders": orders, "currency": book["currency"], "asOf": book["as_of"], "measured": source,
             "ordersPerWrite": round(per_write, 1), "ordersPerEmail": round(per_email, 1),
             "total": round(totals["spikes"], 4), "totals": {k: round(v, 4) for k, v in totals.items()},
             "lines": lines}  # fmt: skip
+
+
+def price(one: float) -> str:
+    """What one costs, for a person: most things are counted by the million."""
+    return f"{one:.2f}" if one > 0.01 else f"{one * 1e6:.4g} /M"
 
 
 def amount(quantity: float) -> str:
