@@ -27,10 +27,6 @@ from workshop.settings import Settings
 from workshop.tracing import follow
 
 pytestmark = pytest.mark.slow
-#: On its CloudFormation's way the embedded AWS makes request validators that check nothing, and loses the tags of
-#: stages and triggers, so that a stack is not the same there; its own API calls do all of that.
-gaps = pytest.mark.xfail(reason="ministack 1.5.33: CloudFormation drops validators, tags and endpoint types")
-
 EMAIL = "your-email@example.com"
 
 #: The specification's commands, as they stand there.
@@ -211,7 +207,6 @@ CHANGES = [
 ]  # fmt: skip
 
 
-@gaps
 def test_the_main_stack(opened, ok, place):
     ok(MAIN_STACK)
     ws = opened()
@@ -240,7 +235,6 @@ def test_the_main_stack(opened, ok, place):
     assert everything(ws) == {}
 
 
-@gaps
 def test_the_single_stacks(opened, ok):
     ok(SINGLE_STACKS)
     ws = opened()
@@ -269,7 +263,6 @@ def test_the_script_of_aws_cli_calls(opened, ok, own_state_dir):
 ALICE = "--prefix alice --environment prod --email boss@example.org"
 
 
-@gaps
 @pytest.mark.parametrize("deploy", ["deploy.sh", pytest.param("deploy-single-stacks.sh", marks=pytest.mark.exhaustive)])
 def test_our_scripts(opened, ok, deploy):
     endpoint = ok(f"infrastructure/scripts/{deploy} {ALICE}").splitlines()[-1]
@@ -294,7 +287,6 @@ def test_our_scripts_can_be_run_again(opened, ok, deploy):
     assert everything(ws) == {}
 
 
-@gaps
 def test_an_update_that_would_replace_the_table_keeps_the_orders(opened, bash, ok, place):
     deploy = (
         "aws cloudformation deploy --template-file infrastructure/cloudformation/dynamodb.yaml"

@@ -139,6 +139,9 @@ def _parts(ws: Workshop, kind: str, name: str, found: Description) -> Iterator[t
             del plain["State"]
         case "event-source-mapping":
             name = f"{name} {mask(found['EventSourceArn']).split(':', 5)[-1]}"
+            if ":sqs:" in found["EventSourceArn"]:
+                # A queue has no positions; an embedded AWS shows one that nobody can set.
+                plain.pop("StartingPosition", None)
             plain["Enabled"] = plain.pop("State") in ("Enabled", "Enabling", "Creating", "Updating")
         case "subscription":
             yield f"subscription {name} {found['Endpoint']}", plain

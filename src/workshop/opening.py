@@ -9,6 +9,7 @@ from types import ModuleType
 from workshop.aws import Clients, session_for
 from workshop.console import Console
 from workshop.embedded import Embedded, Mailbox, session
+from workshop.embedded.stacks import complete
 from workshop.errors import WorkshopError
 from workshop.settings import REPOSITORY, Settings
 from workshop.state import State
@@ -36,6 +37,7 @@ def open_workshop(settings: Settings, console: Console, sleep: Callable[[float],
             instance, started = embedded.start()
         if started:
             console.note(f"The embedded AWS was started at {instance.endpoint}.")
+        complete(embedded, instance, settings.region)
         client = Clients(session(settings.region), patience, instance.endpoint)
         mailbox, embedded_id = Mailbox(instance.endpoint), instance.id
         client.listeners.append(mailbox.hear)

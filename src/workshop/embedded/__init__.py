@@ -1,4 +1,4 @@
-"""The embedded AWS: ministack as a process of its own. The one module that knows it.
+"""The embedded AWS: ministack as a process of its own. The one module that knows it, with `stacks` in it.
 
 Every state folder has its own embedded AWS, on a free port of the loopback interface. Whether it lives is told
 by a lock that the process holds from its first to its last moment, and the kernel frees: a recorded process id
@@ -6,13 +6,14 @@ alone may belong to somebody else by now. It forgets everything when it stops; `
 from the next, so that records of an earlier life are recognised.
 
 What ministack lacks is filled in here with its public behaviour: mail is read from a queue that a second
-account of the embedded AWS holds, and the API's URL has a form of its own.
+account of the embedded AWS holds, the API's URL has a form of its own, and stacks are completed (`stacks`).
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -42,7 +43,11 @@ SHIM = """#!/bin/sh
 # AWS CLI 1 overlooks AWS_ENDPOINT_URL for SQS; the option serves versions 1 and 2.
 here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
 PATH=$(printf %s "$PATH" | tr ":" "\\n" | grep -Fvx "$here" | paste -s -d : -)
-exec aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"
+aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"
+code=$?
+# What its CloudFormation leaves out of a stack is filled in.
+case " $* " in *" cloudformation "*) PYTHON -m workshop.embedded.stacks FOLDER "${AWS_REGION:-us-east-1}" ;; esac
+exit $code
 """
 LOOPBACK = "127.0.0.1,localhost"
 #: Seconds that a start or a stop may take.
@@ -103,7 +108,7 @@ class Embedded:
             WorkshopError: it does not come up, or the folder cannot be written to.
         """
         _keep_off_proxies()
-        with self._one_at_a_time():
+        with self.one_at_a_time():
             instance = self.running()
             if instance is not None and _answers(instance):
                 return instance, False
@@ -120,7 +125,7 @@ class Embedded:
         Raises:
             WorkshopError: it does not end.
         """
-        with self._one_at_a_time():
+        with self.one_at_a_time():
             instance = self.running()
             if instance is None:
                 return False
@@ -143,7 +148,8 @@ class Embedded:
             WorkshopError: the folder cannot be written to.
         """
         path = os.environ.get("PATH", os.defpath)
-        shim = str(self._write("bin/aws", SHIM, mode=0o755).parent)
+        text = SHIM.replace("PYTHON", shlex.quote(sys.executable)).replace("FOLDER", shlex.quote(str(self.folder)))
+        shim = str(self._write("bin/aws", text, mode=0o755).parent)
         return {
             "AWS_ENDPOINT_URL": instance.endpoint,
             "AWS_ACCESS_KEY_ID": ROOT_KEY,
@@ -220,7 +226,7 @@ class Embedded:
             time.sleep(0.02)
 
     @contextlib.contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
+    def one_at_a_time(self) -> Iterator[None]:
         """Let two commands that start or stop it come one after the other."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

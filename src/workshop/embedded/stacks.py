@@ -1,0 +1,219 @@
+"""What ministack's CloudFormation leaves out of a stack, filled in from the stack's own template.
+
+ministack's own calls know request validators, the tags of stages and triggers, and the rest of what stands in `FILL`;
+only its CloudFormation drops them on the way. So whenever a stack was created or updated, the calls are made that
+it should have made, with the values that the template says. On AWS nothing of this happens, or is needed.
+
+The `aws` of `workshop local env` does it after every command of CloudFormation, and so does whatever opens the
+workshop, for stacks that somebody deployed with another `aws`.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workshop.embedded import Embedded, Instance, session
+
+Properties = dict[str, Any]
+#: A stack in one of these is not at work any more, and stands.
+AT_REST = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+
+
+def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
+    """Fill in what is missing of every stack that was created or changed since the last time.
+
+    What somebody changes by hand afterwards stays as it is until the stack itself changes.
+
+    Args:
+        embedded: the embedded AWS of a state folder.
+        instance: its running instance.
+        region: where the stacks are.
+
+    Returns:
+        The names of these stacks.
+    """
+    client = session(region).client
+    stacks = client("cloudformation", endpoint_url=instance.endpoint).describe_stacks()["Stacks"]
+    resting = [stack for stack in stacks if stack["StackStatus"] in AT_REST]
+    if not resting:
+        return []
+    done_path = embedded.folder / "embedded.stacks.json"
+    with embedded.one_at_a_time():
+        done = _read(done_path).get(instance.id, {})
+        changed = [stack for stack in resting if done.get(stack["StackId"]) != _moment(stack)]
+        for stack in changed:
+            Stack(stack, lambda service: client(service, endpoint_url=instance.endpoint)).fill()
+            done[stack["StackId"]] = _moment(stack)
+        if changed:
+            done_path.write_text(json.dumps({instance.id: done}), encoding="utf-8")
+    return [stack["StackName"] for stack in changed]
+
+
+class Stack:
+    """A stack with its template, whose values can be worked out.
+
+    Args:
+        description: what `DescribeStacks` says of it.
+        client: makes a client for a service.
+    """
+
+    def __init__(self, description: dict[str, Any], client: Callable[[str], Any]) -> None:
+        self.client = client
+        cloudformation, name = client("cloudformation"), description["StackId"]
+        body = cloudformation.get_template(StackName=name)["TemplateBody"]
+        self.template = yaml.load(body, _Loader) if isinstance(body, str) else body
+        self.parameters = {one["ParameterKey"]: one["ParameterValue"] for one in description.get("Parameters", [])}
+        found = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+        self.ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
+
+    def fill(self) -> None:
+        """Make the calls that are missing, in the order of `FILL`."""
+        for kind, fill in FILL.items():
+            for logical_id, resource in self.template["Resources"].items():
+                if resource["Type"] == kind and logical_id in self.ids:
+                    fill(self, logical_id, self.value(resource.get("Properties", {})))
+
+    def value(self, node: Any) -> Any:
+        """Work out a value of the template; functions that nothing in `FILL` needs stay as they are."""
+        if isinstance(node, list):
+            return [self.value(one) for one in node]
+        if not isinstance(node, dict):
+            return node
+        match node:
+            case {"Ref": str(name)}:
+                return self.parameters.get(name, self.ids.get(name))
+            case {"Fn::If": [condition, yes, no]}:
+                return self.value(yes if self.holds(self.template["Conditions"][condition]) else no)
+        return {name: self.value(one) for name, one in node.items()}
+
+    def holds(self, condition: Any) -> bool:
+        """Whether a condition of the template holds."""
+        match condition:
+            case {"Condition": name}:
+                return self.holds(self.template["Conditions"][name])
+            case {"Fn::Equals": [one, other]}:
+                return bool(self.value(one) == self.value(other))
+            case {"Fn::Not": [one]}:
+                return not self.holds(one)
+            case {"Fn::And": several}:
+                return all(map(self.holds, several))
+            case {"Fn::Or": several}:
+                return any(map(self.holds, several))
+        raise ValueError(f"no condition: {condition}")
+
+
+def _rest_api(stack: Stack, logical_id: str, properties: Properties) -> None:
+    (kind,) = properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
+    patch = {"op": "replace", "path": f"/endpointConfiguration/types/{kind}", "value": kind}
+    stack.client("apigateway").update_rest_api(restApiId=stack.ids[logical_id], patchOperations=[patch])
+
+
+def _validator(stack: Stack, logical_id: str, properties: Properties) -> None:
+    apigateway, api = stack.client("apigateway"), {"restApiId": properties["RestApiId"]}
+    should = {
+        "validateRequestBody": properties.get("ValidateRequestBody", False),
+        "validateRequestParameters": properties.get("ValidateRequestParameters", False),
+    }
+    known = {one["name"]: one for one in apigateway.get_request_validators(**api)["items"]}
+    found = known.get(properties["Name"]) or apigateway.create_request_validator(
+        **api, name=properties["Name"], **should
+    )
+    apigateway.update_request_validator(
+        **api,
+        requestValidatorId=found["id"],
+        patchOperations=[
+            {"op": "replace", "path": f"/{name}", "value": str(yes).lower()} for name, yes in should.items()
+        ],
+    )
+    # What refers to it means this one.
+    stack.ids[logical_id] = found["id"]
+
+
+def _method(stack: Stack, logical_id: str, properties: Properties) -> None:
+    if "RequestValidatorId" in properties:
+        patch = {"op": "replace", "path": "/requestValidatorId", "value": properties["RequestValidatorId"]}
+        stack.client("apigateway").update_method(
+            restApiId=properties["RestApiId"], resourceId=properties["ResourceId"],
+            httpMethod=properties["HttpMethod"], patchOperations=[patch],
+        )  # fmt: skip
+
+
+def _stage(stack: Stack, logical_id: str, properties: Properties) -> None:
+    apigateway = stack.client("apigateway")
+    arn = f"arn:aws:apigateway:{apigateway.meta.region_name}::/restapis/{properties['RestApiId']}"
+    tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+    apigateway.tag_resource(resourceArn=f"{arn}/stages/{properties['StageName']}", tags=tags)
+
+
+def _trigger(stack: Stack, logical_id: str, properties: Properties) -> None:
+    lambda_ = stack.client("lambda")
+    function = lambda_.get_event_source_mapping(UUID=stack.ids[logical_id])["FunctionArn"]
+    arn = f"{function.split(':function:')[0]}:event-source-mapping:{stack.ids[logical_id]}"
+    lambda_.tag_resource(Resource=arn, Tags={tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])})
+
+
+def _table(stack: Stack, logical_id: str, properties: Properties) -> None:
+    if properties.get("BillingMode") == "PAY_PER_REQUEST":
+        # It is paid on demand already, but shows a capacity of its own.
+        stack.client("dynamodb").update_table(TableName=stack.ids[logical_id], BillingMode="PAY_PER_REQUEST")
+
+
+def _topic(stack: Stack, logical_id: str, properties: Properties) -> None:
+    # Without a name to display, it displays the topic's.
+    stack.client("sns").set_topic_attributes(
+        TopicArn=stack.ids[logical_id], AttributeName="DisplayName", AttributeValue=properties.get("DisplayName", "")
+    )
+
+
+#: What is left out, by type of resource; validators come before the methods that name them.
+FILL: dict[str, Callable[[Stack, str, Properties], None]] = {
+    "AWS::ApiGateway::RestApi": _rest_api,
+    "AWS::ApiGateway::RequestValidator": _validator,
+    "AWS::ApiGateway::Method": _method,
+    "AWS::ApiGateway::Stage": _stage,
+    "AWS::Lambda::EventSourceMapping": _trigger,
+    "AWS::DynamoDB::Table": _table,
+    "AWS::SNS::Topic": _topic,
+}
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """Reads a template's short forms as what they stand for: `!Ref Name` as `{"Ref": "Name"}`."""
+
+
+def _long_form(loader: _Loader, short: str, node: yaml.Node) -> dict[str, Any]:
+    match node:
+        case yaml.ScalarNode():
+            value = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            value = loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            value = loader.construct_mapping(node, deep=True)
+    return {short if short in ("Ref", "Condition") else f"Fn::{short}": value}
+
+
+_Loader.add_multi_constructor("!", _long_form)
+
+
+def _moment(stack: dict[str, Any]) -> str:
+    """When a stack was changed last."""
+    return str(stack.get("LastUpdatedTime", stack["CreationTime"]))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+if __name__ == "__main__":
+    here = Embedded(Path(sys.argv[1]))
+    now = here.running()
+    if now is not None:
+        complete(here, now, sys.argv[2])
