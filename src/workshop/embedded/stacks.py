@@ -8,6 +8,7 @@ The `aws` of `workshop local env` does it after every command of CloudFormation,
 workshop, for stacks that somebody deployed with another `aws`.
 """
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -15,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.embedded import Embedded, Instance, session
 
 Properties = dict[str, Any]
 #: A stack in one of these is not at work any more, and stands.
 AT_REST = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+#: Templates of others may say more than ours do; what cannot be worked out of them stays as it is.
+NOT_OURS = (LookupError, TypeError, ValueError, yaml.YAMLError, ClientError, BotoCoreError)
 
 
 def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
@@ -46,7 +50,8 @@ def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
         done = _read(done_path).get(instance.id, {})
         changed = [stack for stack in resting if done.get(stack["StackId"]) != _moment(stack)]
         for stack in changed:
-            Stack(stack, lambda service: client(service, endpoint_url=instance.endpoint)).fill()
+            with contextlib.suppress(*NOT_OURS):
+                Stack(stack, lambda service: client(service, endpoint_url=instance.endpoint)).fill()
             done[stack["StackId"]] = _moment(stack)
         if changed:
             done_path.write_text(json.dumps({instance.id: done}), encoding="utf-8")
@@ -75,7 +80,8 @@ class Stack:
         for kind, fill in FILL.items():
             for logical_id, resource in self.template["Resources"].items():
                 if resource["Type"] == kind and logical_id in self.ids:
-                    fill(self, logical_id, self.value(resource.get("Properties", {})))
+                    with contextlib.suppress(*NOT_OURS):
+                        fill(self, logical_id, self.value(resource.get("Properties", {})))
 
     def value(self, node: Any) -> Any:
         """Work out a value of the template; functions that nothing in `FILL` needs stay as they are."""
