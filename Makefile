@@ -18,10 +18,10 @@ test: $(VENV)/.test ## run the tests against embedded AWSes
 test-notebooks: $(VENV)/.test $(VENV)/.notebooks ## run all notebooks in order, and two of them in a browser
 	$(BIN)/pytest -n 2 -m slow tests/test_notebooks.py tests/test_notebook_browser.py
 
-test-slow: $(VENV)/.test $(VENV)/.notebooks ## run the notebooks, a browser, and the four ways of building beside each other
+test-slow: $(VENV)/.test $(VENV)/.notebooks ## run the notebooks, a browser, the four ways of building, kills and faults
 	$(BIN)/pytest -n 2 -m "slow and not exhaustive"
 
-test-exhaustive: $(VENV)/.test ## run every case of the tests that else take a sample (about 10 minutes more)
+test-exhaustive: $(VENV)/.test ## run every case of the tests that else take a sample (some 12 minutes)
 	$(BIN)/pytest -n 2 -m exhaustive
 
 notebooks: $(VENV)/.notebooks ## open the workshop in JupyterLab, at notebook 00

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -366,3 +367,45 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path, how):
     assert b"Traceback" not in err
     assert not alive(pid)
     assert list(tmp_path.iterdir()) == []
+
+
+#: The commands of the specification's "Testing" and "Verifying the Flow"; what is `your-…` there, a person puts in.
+PLACE_AN_ORDER = r"""
+curl -X POST \
+  -H "Content-Type: application/json" \
+  -d '{"productId": "12345", "productName": "Eco-Friendly Cleaner", "quantity": 2, "customerEmail": "customer@example.com"}' \
+  https://your-api-id.execute-api.us-east-1.amazonaws.com/dev/orders
+"""  # noqa: E501
+COUNT_MESSAGES = r"""
+aws sqs get-queue-attributes \
+  --queue-url https://sqs.us-east-1.amazonaws.com/your-account-id/ecommerce-orders-queue \
+  --attribute-names ApproximateNumberOfMessages
+"""
+LIST_ORDERS = r"""
+aws dynamodb scan \
+  --table-name ecommerce-orders
+"""
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+def test_the_commands_of_the_specification(own_cli, own_state_dir):
+    assert own_cli("up").code == 0
+
+    def typed(command: str) -> dict:
+        exports = own_cli("local", "env").out
+        done = subprocess.run(
+            ["bash", "-euc", f"{exports}{command}"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    (api,) = typed("aws apigateway get-rest-apis")["items"]
+    answer = typed(PLACE_AN_ORDER.replace("your-api-id", api["id"]))
+    assert typed(COUNT_MESSAGES.replace("your-account-id", "000000000000"))["Attributes"].keys() == {
+        "ApproximateNumberOfMessages"
+    }
+    (order,) = eventually(lambda: typed(LIST_ORDERS)["Items"])
+    assert order["orderId"] == {"S": answer["messageId"]}
+    assert order["productName"] == {"S": "Eco-Friendly Cleaner"}
+    told = own_cli("inbox", "--json").json
+    assert [mail["orderIds"] for mail in told] == [[answer["messageId"]]]

@@ -232,6 +232,10 @@ def test_the_single_stacks(opened, ok, place):
     endpoint = ok(API_ENDPOINT.replace("STACK", "ecommerce-serverless-poc-api"))
     assert re.fullmatch(r"https://[a-z0-9]+\.execute-api\.us-east-1\.amazonaws\.com/dev/orders\n", endpoint)
 
+    # The specification's curl reaches it.
+    curl = "curl -sS -H 'Content-Type: application/json' -d \"$1\" $2"
+    assert "messageId" in ok(curl, json.dumps(SPEC_ORDER), endpoint.strip())
+
     # An update changes what the templates change, and the comparison names every setting of it, and no other. (Of a
     # nested stack, the embedded AWS forgets the attributes of resources that an update leaves as they are.)
     before, expected = stage_of(ws), {}

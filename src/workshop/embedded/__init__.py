@@ -49,6 +49,22 @@ code=$?
 case " $* " in *" cloudformation "*) PYTHON -m workshop.embedded.stacks FOLDER "${AWS_REGION:-us-east-1}" ;; esac
 exit $code
 """
+#: A `curl` that stands there as well: the URL of an API on AWS leads to the embedded AWS's.
+CURL = """#!/bin/sh
+here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
+PATH=$(printf %s "$PATH" | tr ":" "\n" | grep -Fvx "$here" | paste -s -d : -)
+for one do
+  shift
+  case $one in
+    https://*.execute-api.*.amazonaws.com/*)
+      host=${one#https://}
+      one=$AWS_ENDPOINT_URL/_aws/execute-api/${host%%.*}/${host#*/}
+      ;;
+  esac
+  set -- "$@" "$one"
+done
+exec curl "$@"
+"""
 LOOPBACK = "127.0.0.1,localhost"
 #: Seconds that a start or a stop may take.
 PATIENCE = 60.0
@@ -149,6 +165,7 @@ class Embedded:
         """
         path = os.environ.get("PATH", os.defpath)
         text = SHIM.replace("PYTHON", shlex.quote(sys.executable)).replace("FOLDER", shlex.quote(str(self.folder)))
+        self._write("bin/curl", CURL, mode=0o755)
         shim = str(self._write("bin/aws", text, mode=0o755).parent)
         return {
             "AWS_ENDPOINT_URL": instance.endpoint,
