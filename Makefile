@@ -47,12 +47,14 @@ lock: ## fix the newest versions that pyproject.toml allows, with their hashes
 	$(VENV)-lock/bin/pip-compile --upgrade --generate-hashes --all-extras --all-build-deps --allow-unsafe --strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --quiet \
 	  -o constraints.txt pyproject.toml
+	echo checkov | $(VENV)-lock/bin/pip-compile --upgrade --generate-hashes --allow-unsafe --strip-extras --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --quiet -o constraints-checkov.txt -
 	rm -rf $(VENV)-lock
 
 # checkov wants an older boto3 than the workshop, so it lives apart.
-$(VENV)-checkov/.done:
+$(VENV)-checkov/.done: constraints-checkov.txt
 	$(PYTHON) -m venv $(VENV)-checkov
-	$(VENV)-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+	$(VENV)-checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r constraints-checkov.txt
 	@touch $@
 
 clean: ## remove the virtual environment
