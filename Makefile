@@ -42,6 +42,7 @@ lint: $(VENV)/.test $(VENV)/.lint $(VENV)/.notebooks $(VENV)-checkov/.done ## ch
 docs: $(VENV)/.docs ## draw the pictures of docs/images again (needs graphviz)
 	$(BIN)/python docs/images/architecture_diagram.py
 
+# With the oldest Python that is supported: what is newest there runs on newer ones, too.
 lock: ## fix the newest versions that pyproject.toml allows, with their hashes
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
 	$(VENV)-lock/bin/pip-compile --upgrade --generate-hashes --all-extras --all-build-deps --allow-unsafe --strip-extras \

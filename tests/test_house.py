@@ -1,6 +1,7 @@
 """The house: who may import whom, what is explained, and what must not stand in a tracked file."""
 
 import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 from support import ROOT
 
 PACKAGE = ROOT / "src/workshop"
@@ -202,3 +204,15 @@ def test_constraints_hold_what_an_extra_needs(extra):
     command = [sys.executable, "tools/requirements.py", extra]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {"boto3", "ministack", "rich", "typer"} <= {line.split("==")[0] for line in listed.splitlines()}
+
+
+@pytest.mark.slow
+def test_every_package_runs_on_the_oldest_python():
+    # Slow tests come when everything is installed, the notebooks' packages too.
+    oldest = re.search(r'requires-python = ">=([0-9.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
+    too_new = {
+        distribution.name: distribution.metadata["Requires-Python"]
+        for distribution in importlib.metadata.distributions()
+        if not SpecifierSet(distribution.metadata["Requires-Python"] or "").contains(f"{oldest}.0")
+    }
+    assert too_new == {}
