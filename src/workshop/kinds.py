@@ -112,13 +112,14 @@ def _role(ws: "Workshop", name: str) -> Iterator[Description]:
 
 
 def _policy(ws: "Workshop", name: str) -> Iterator[Description]:
-    """A name is taken in all paths at once; where there is no path, somebody else's is looked for."""
+    """A name is taken in all paths at once, so without one of ours, somebody else's is looked for in no path."""
     iam = ws.client("iam")
     for path in (ws.settings.path, "/"):
         with contextlib.suppress(iam.exceptions.NoSuchEntityException):
             policy = iam.get_policy(PolicyArn=ws.arn("iam", f"policy{path}{name}"))["Policy"]
             version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
             yield policy | {"Document": version["PolicyVersion"]["Document"]}
+            return
 
 
 def _tags_of_path(ws: "Workshop", policy: Description) -> dict[str, str]:

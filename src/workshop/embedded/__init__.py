@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -40,9 +41,10 @@ ROOT_KEY = "test"
 POST_OFFICE_ACCOUNT, MAILBOX = "111122223333", "mailbox"
 #: An `aws` that stands in PATH before the real one.
 SHIM = """#!/bin/sh
-# AWS CLI 1 overlooks AWS_ENDPOINT_URL for SQS; the option serves versions 1 and 2.
+# AWS CLI 1 overlooks AWS_ENDPOINT_URL for SQS; the option serves versions 1 and 2. Where there is no AWS CLI, there may
+# be one in the workshop's own environment, so that comes last.
 here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
-PATH=$(printf %s "$PATH" | tr ":" "\\n" | grep -Fvx "$here" | paste -s -d : -)
+PATH=$(printf %s "$PATH" | tr ":" "\\n" | grep -Fvx "$here" | paste -s -d : -):BIN
 aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"
 code=$?
 # What its CloudFormation leaves out of a stack is filled in.
@@ -52,7 +54,7 @@ exit $code
 #: A `curl` that stands there as well: the URL of an API on AWS leads to the embedded AWS's.
 CURL = """#!/bin/sh
 here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
-PATH=$(printf %s "$PATH" | tr ":" "\n" | grep -Fvx "$here" | paste -s -d : -)
+PATH=$(printf %s "$PATH" | tr ":" "\\n" | grep -Fvx "$here" | paste -s -d : -)
 for one do
   shift
   case $one in
@@ -164,7 +166,8 @@ class Embedded:
             WorkshopError: the folder cannot be written to.
         """
         path = os.environ.get("PATH", os.defpath)
-        text = SHIM.replace("PYTHON", shlex.quote(sys.executable)).replace("FOLDER", shlex.quote(str(self.folder)))
+        places = {"PYTHON": sys.executable, "BIN": Path(sys.executable).parent, "FOLDER": self.folder}
+        text = re.sub("PYTHON|BIN|FOLDER", lambda name: shlex.quote(str(places[name[0]])), SHIM)
         self._write("bin/curl", CURL, mode=0o755)
         shim = str(self._write("bin/aws", text, mode=0o755).parent)
         return {
