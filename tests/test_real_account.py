@@ -177,7 +177,7 @@ def expiring(tmp_path, env: dict[str, str], number: int, *arguments: str):
     return in_child(tmp_path, work)
 
 
-@pytest.mark.parametrize("number", [1, 40, 150, pytest.param(5, marks=pytest.mark.exhaustive),
+@pytest.mark.parametrize("number", [1, 40, 150, pytest.param(20, marks=pytest.mark.exhaustive),
                                     pytest.param(90, marks=pytest.mark.exhaustive),
                                     pytest.param(120, marks=pytest.mark.exhaustive)])  # fmt: skip
 def test_credentials_that_expire_midway(on_aws, ws, tmp_path, number):
