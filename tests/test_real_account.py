@@ -196,7 +196,7 @@ def test_credentials_that_expire_midway(on_aws, ws, tmp_path, number):
         # What was made is on record, but for one that was made as the credentials went.
         records = json.loads(states[0].read_text())["resources"]
         assert made > 0
-        assert len(records) >= 5
+        assert len(records) >= (5 if number >= 40 else 1)
     # Renewed, the same command goes on where it stopped.
     again = on_aws("up", "--yes")
     assert again.code == 0, again.err
