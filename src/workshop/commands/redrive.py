@@ -95,9 +95,11 @@ def receive(ws: Workshop, base: str) -> list[DeadLetter]:
     queue = ws.find("queue", base)
     messages: dict[str, dict[str, Any]] = {}
     while queue and len(messages) < MOST:
+        # Without waiting, only some of SQS's servers are asked, and messages overlooked:
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
         answer = ws.client("sqs").receive_message(
             QueueUrl=queue["QueueUrl"], MaxNumberOfMessages=10, VisibilityTimeout=HIDDEN, AttributeNames=["All"],
-            WaitTimeSeconds=0,
+            WaitTimeSeconds=1,
         )  # fmt: skip
         if not answer.get("Messages"):
             break
