@@ -4,7 +4,6 @@ A kind answers three questions, each in the service's own way: is there one of t
 carry, how is it tagged. Steps, `status`, `cleanup` and the checks all ask here, so that they mean the same thing.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -112,14 +111,15 @@ def _role(ws: "Workshop", name: str) -> Iterator[Description]:
 
 
 def _policy(ws: "Workshop", name: str) -> Iterator[Description]:
-    """A name is taken in all paths at once, so without one of ours, somebody else's is looked for in no path."""
-    iam = ws.client("iam")
-    for path in (ws.settings.path, "/"):
-        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
-            policy = iam.get_policy(PolicyArn=ws.arn("iam", f"policy{path}{name}"))["Policy"]
-            version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
-            yield policy | {"Document": version["PolicyVersion"]["Document"]}
-            return
+    iam, arn = ws.client("iam"), ws.arn("iam", f"policy{ws.settings.path}{name}")
+    try:
+        policy = iam.get_policy(PolicyArn=arn)["Policy"]
+    except iam.exceptions.NoSuchEntityException:
+        # A name is taken in all paths at once: somebody else's policy in no path stands in our way.
+        yield iam.get_policy(PolicyArn=ws.arn("iam", f"policy/{name}"))["Policy"]
+    else:
+        version = iam.get_policy_version(PolicyArn=arn, VersionId=policy["DefaultVersionId"])["PolicyVersion"]
+        yield policy | {"Document": version["Document"]}
 
 
 def _tags_of_path(ws: "Workshop", policy: Description) -> dict[str, str]:

@@ -97,8 +97,11 @@ def participant_policy(ws: Workshop) -> dict[str, Any]:
         # Whether somebody else has a policy of our name, in no path.
         {
             "Effect": "Allow",
-            "Action": ["iam:GetPolicy", "iam:GetPolicyVersion"],
-            "Resource": [ws.arn("iam", f"policy/{ws.name(name)}") for name in ("Lambda-*", "APIGateway-*")],
+            "Action": "iam:GetPolicy",
+            "Resource": [
+                ws.arn("iam", f"policy/{ws.name(name)}")
+                for name in (["*"] if ws.settings.prefix else ["Lambda-*", "APIGateway-*"])
+            ],
         },
         # The doctor asks what the caller himself may do.
         {
@@ -108,7 +111,17 @@ def participant_policy(ws: Workshop) -> dict[str, Any]:
         },
         # A subscription's ARN is the topic's with an id behind it.
         {"Effect": "Allow", "Action": "sns:Unsubscribe", "Resource": [f"{arn}:*" for arn in arns["topic"]]},
-        # An API's id is AWS's choice. Its tags say whose it is, once it is there.
+        # An API's id is AWS's choice, but its tags say whose it is, and all that is in it inherits them:
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
+        {
+            "Effect": "Deny",
+            "Action": "apigateway:*",
+            "Resource": f"{apis}/*",
+            "Condition": {
+                "Null": {"aws:ResourceTag/Participant": "false"},
+                "StringNotEquals": {"aws:ResourceTag/Participant": ws.settings.participant},
+            },
+        },
         {"Effect": "Allow", "Action": ["apigateway:GET", "apigateway:POST"], "Resource": f"{apis}/restapis"},
         {
             "Effect": "Allow",
@@ -143,9 +156,11 @@ def arns_of(ws: Workshop, kind: str) -> list[str]:
     }
     service, resource = form[kind]
     names = [ws.name(d.base) for step in ws.steps for d in step.declarations if d.kind == kind]
+    # What lies in our path, or behind our prefix, is the participant's own; all names would be more than IAM takes.
     if kind == "policy":
-        # Everything in this path is the participant's own; eight ARNs would be more than IAM takes.
         names = ["*"]
+    if kind == "log-group" and ws.settings.prefix:
+        return [ws.arn(service, resource.format(ws.name("/aws/lambda/POC-Lambda-*")))]
     arns = [ws.arn(service, resource.format(name)) for name in names]
     # Some calls take a log group's ARN with a star for its streams, some without.
     return [*arns, *(f"{arn}:*" for arn in arns)] if kind == "log-group" else arns

@@ -181,6 +181,8 @@ def every_right(ws: Workshop) -> Finding:
     principal = re.sub(r":sts:(.*):assumed-role/([^/]+)/.*", r":iam:\1:role/\2", ws.identity)
     missing, count = set(), 0
     for statement in participant_policy(ws)["Statement"]:
+        if statement["Effect"] == "Deny":
+            continue
         # What a condition asks for, the real call brings along.
         keys = [pair for operator in statement.get("Condition", {}).values() for pair in operator.items()]
         context = {key: as_list(values)[0] for key, values in keys}

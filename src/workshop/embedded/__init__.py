@@ -364,7 +364,8 @@ def adapt(policy: dict[str, Any]) -> dict[str, Any]:
     condition keys that IAM and Lambda bring along (`iam:PolicyARN`, `iam:PassedToService`, `lambda:FunctionArn`).
     """
     statements = [
-        {key: value for key, value in statement.items() if key != "Condition"} for statement in policy["Statement"]
+        {key: value for key, value in statement.items() if key != "Condition" or statement["Effect"] == "Deny"}
+        for statement in policy["Statement"]
     ]
     listed = [[one["Action"]] if isinstance(one["Action"], str) else one["Action"] for one in statements]
     actions = {action for several in listed for action in several}
