@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from workshop.errors import GaveUp
 from workshop.kinds import KINDS, NOT_FOUND, Description
+from workshop.participant import arns_of
 from workshop.step import Workshop
 
 #: Seconds for which AWS may still show what was deleted: by its name, and in its index of tags.
@@ -191,10 +192,13 @@ def find_left_over(ws: Workshop) -> list[dict[str, str]]:
 
 
 def find_tagged(ws: Workshop) -> list[str]:
-    """ARNs of everything in this region that carries our tags, but for what was deleted just now.
+    """ARNs of everything in this region that carries our tags, but for what is known to be gone.
 
     AWS's index of tags lags behind, so what is in it is asked for again before it counts.
     """
+    # What was looked for by name is not there, whatever the index says.
+    by_name = {arn for kind in ("table", "queue", "function", "topic") for arn in arns_of(ws, kind)}
+    gone = by_name | ws.scratch.get("deleted", set())
     filters = [{"Key": key, "Values": [ws.tags[key]]} for key in ("Project", "Participant")]
     pages = ws.client("resourcegroupstaggingapi").get_paginator("get_resources")
 
@@ -202,7 +206,7 @@ def find_tagged(ws: Workshop) -> list[str]:
         found = [
             r["ResourceARN"] for page in pages.paginate(TagFilters=filters) for r in page["ResourceTagMappingList"]
         ]
-        return [arn for arn in found if arn not in ws.scratch.get("deleted", ())]
+        return [arn for arn in found if arn not in gone]
 
     with contextlib.suppress(GaveUp):
         ws.patience.until(lambda: not tagged(), "AWS's index of tags still shows what was deleted", INDEX_LAGS)

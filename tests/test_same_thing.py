@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from support import BIN, ROOT, SPEC_ORDER, build, listings, post, run, teardown
 
+from workshop.commands.clean import cleanup, stacks_of
 from workshop.commands.diff import diff, differs
 from workshop.commands.verify import grade
 from workshop.console import Console
@@ -253,9 +254,12 @@ def test_the_single_stacks(opened, ok, place):
     assert post(ws.api_url(), '{"productId": "1", "quantity": 1}')[0] == 400
     assert post(ws.api_url(), '{"productId": "1", "quantity": 2}')[0] == 202
 
+    # The clean-up knows who made this.
+    assert stacks_of(ws) == ["ecommerce-serverless-poc-api", "ecommerce-serverless-poc-lambda"]
     for stack in SINGLE:
         ok(DELETE, stack)
     assert everything(ws) == {}
+    assert cleanup(ws) == {"deleted": [], "remaining": []}
 
 
 def test_the_script_of_aws_cli_calls(opened, ok, own_state_dir):

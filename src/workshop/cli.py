@@ -237,7 +237,7 @@ def main() -> NoReturn:
         console.error(WorkshopError("Interrupted.", "Run the same command again: it goes on where it stopped."))
         code = INTERRUPTED
     except TyperException as wrong_usage:
-        console.error(UsageError(wrong_usage.format_message(), "See --help."))
+        console.error(UsageError(f"{wrong_usage.format_message().rstrip('.')}.", "See --help."))
         code = UsageError.exit_code
     except (WorkshopError, ClientError, BotoCoreError) as error:
         problem = explain(error)

@@ -14,6 +14,7 @@ from workshop.context import Workshop
 from workshop.kinds import KINDS, Description
 from workshop.meaning import meaning, same
 from workshop.package import deployed
+from workshop.participant import arns_of
 from workshop.resource import Difference
 
 Settings = dict[str, Any]
@@ -59,6 +60,8 @@ def describe(ws: Workshop) -> dict[str, Settings]:
             arns.add(found["Arn"])
             for name, settings in _parts(ws, kind, ws.name(base), found):
                 described[name] = settled(settings)
+    # What was looked for by name and is not there is gone, whatever the index of tags says.
+    arns |= {arn for kind in ("table", "queue", "function", "topic") for arn in arns_of(ws, kind)}
     described |= {f"tagged {mask(arn)}": {} for arn in _tagged(ws) if not _is_of(arn, arns)}
     return described
 

@@ -123,8 +123,8 @@ class Script:
     cleanup: bool = False
     variables: dict[str, str] = field(default_factory=dict)
 
-    def text(self, title: str, usage: str) -> str:
-        """The whole script."""
+    def text(self, title: str, usage: str, last_words: str) -> str:
+        """The whole script, which ends with some words."""
         body = "\n".join(self._body())
         parts = [HEAD.format(title=title, usage=usage, region=self.region)]
         if "${ACCOUNT}" in body:
@@ -136,7 +136,7 @@ class Script:
         parts += [PACKAGES] if "PACKAGES" in body else []
         parts += [TRIGGER] if "wait_for_trigger " in body else []
         parts += [DROP] if "drop " in body else []
-        return "".join(parts) + body + "\n"
+        return "".join(parts) + f"{body}\n\necho {shlex.quote(last_words)}\n"
 
     def _body(self) -> Iterator[str]:
         needed = self._captured()
@@ -147,7 +147,7 @@ class Script:
                 continue
             if recorded.part != part:
                 part = recorded.part
-                yield f"\n# {part}"
+                yield f"\n# {part}\necho {shlex.quote(part)}"
             yield from self._commands(call, captures)
 
     def _captured(self) -> dict[int, dict[str, str]]:

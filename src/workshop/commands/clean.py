@@ -24,6 +24,11 @@ def cleanup(
             ws.console.result("to delete", entry["kind"], entry["name"])
         ws.console.say(f"{len(found)} resources would be deleted.")
         return {"deleted": [], "remaining": found}
+    for stack in stacks_of(ws):
+        ws.console.note(
+            f"The CloudFormation stack {stack} made some of this, and will not know that it is gone."
+            f" Better: aws cloudformation delete-stack --stack-name {stack}"
+        )
     if found:
         whose = f"{len(found)} resources of {ws.settings.participant} in account {ws.account}, {ws.region}"
         ws.console.confirm(f"Delete {whose}, with the orders in them?", ws.settings.yes)
@@ -38,6 +43,14 @@ def cleanup(
     if not remaining:
         ws.console.say("Nothing is left: looked for every name, and for every tag.")
     return {"deleted": deleted, "remaining": remaining}
+
+
+def stacks_of(ws: Workshop) -> list[str]:
+    """The names of the CloudFormation stacks that made our functions, or our API, by the tags that these leave."""
+    made = [*ws.find_all("rest-api", "ecommerce-orders-api")]
+    made += [one for function in ("POC-Lambda-1", "POC-Lambda-2") for one in ws.find_all("function", function)]
+    tags = [one.get("Tags") or one.get("tags") or {} for one in made]
+    return sorted({one["aws:cloudformation:stack-name"] for one in tags if "aws:cloudformation:stack-name" in one})
 
 
 def remaining_is_failure(document: dict[str, Any], dry_run: bool = False) -> WorkshopError | None:

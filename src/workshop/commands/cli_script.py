@@ -54,5 +54,6 @@ def record(settings: Settings, console: Console, cleanup: bool) -> str:
     script = Script(ws.account, ws.region, recorded, cleanup)
     whose = f" for the prefix {settings.prefix}" if settings.prefix else ""
     if cleanup:
-        return script.text(f"Takes the orders workshop down{whose}.", "bash cleanup.sh")
-    return script.text(f"Builds the orders workshop{whose}.", "bash build.sh")
+        return script.text(f"Takes the orders workshop down{whose}.", "bash cleanup.sh", "It is all gone.")
+    last_words = f"It stands. Check it with: workshop verify{settings.options}"
+    return script.text(f"Builds the orders workshop{whose}.", "bash build.sh", last_words)

@@ -62,7 +62,7 @@ def cost(
     totals = {name: sum(line[name]["cost"] for line in lines) for name in designs}
     console.table(
         f"{orders:,} orders a month in {book['region']}, in {book['currency']} (prices of {book['as_of']})",
-        ("Item", "Price", "In spikes", "", "Evenly spread", "", "Naive design", ""),
+        ("Item", "Price", "In spikes", "USD", "Evenly spread", "USD", "Naive design", "USD"),
         [
             (
                 line["per"],

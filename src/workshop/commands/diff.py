@@ -49,6 +49,9 @@ def diff(ws: Workshop) -> dict[str, Any]:
         for name, differences in found.items()
         for difference in differences
     ]
+    if not rows:
+        ws.console.say(f"Nothing differs: {len(should)} resources were compared.")
+        return {"compared": len(should), "differences": []}
     ws.console.table(
         f"What differs for {ws.settings.participant} in {ws.account}, {ws.region}",
         ("Kind", "Name", "Difference"),

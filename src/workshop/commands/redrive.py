@@ -66,13 +66,16 @@ def redrive(
     chosen = [letter for letter in letters if id in (None, letter.id)]
     outcome: dict[str, list[dict[str, Any]]] = {"sent": [], "refused": [], "discarded": []}
     try:
+        if id is not None and not chosen:
+            raise WorkshopError(f"There is no dead letter {id}.", "See: workshop redrive --dry-run")
+        if not letters:
+            ws.console.say("There are no dead letters.")
+            return {"letters": [], **outcome}
         ws.console.table(
             "Dead letters",
             ("Queue", "Message", "Age", "Reason"),
             [(one.queue, one.id, f"{one.age} s", one.reason) for one in chosen],
         )
-        if id is not None and not chosen:
-            raise WorkshopError(f"There is no dead letter {id}.", "See: workshop redrive --dry-run")
         if chosen and not dry_run:
             ws.console.confirm(f"Send {len(chosen)} back?", ws.settings.yes)
             for letter in chosen:
@@ -86,7 +89,10 @@ def redrive(
         for letter in letters:
             if letter.id not in settled:
                 show_again(ws, letter)
-    ws.console.say(", ".join(f"{len(entries)} {verdict}" for verdict, entries in outcome.items()))
+    if dry_run:
+        ws.console.say(f"{len(chosen)} would be sent back.")
+    else:
+        ws.console.say(", ".join(f"{len(entries)} {verdict}" for verdict, entries in outcome.items()))
     return {"letters": [{k: v for k, v in vars(one).items() if k != "handle"} for one in chosen], **outcome}
 
 

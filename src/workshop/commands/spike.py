@@ -38,6 +38,7 @@ class Sending:
     sent: int = 0
     accepted: set[str] = field(default_factory=set)
     refused: Counter[int] = field(default_factory=Counter)
+    accepted_last: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -54,8 +55,8 @@ def spike(
     url = ws.api_url()
     ws.listen_to_mail()
     run = f"spike-{datetime.now(UTC):%Y%m%d%H%M%S}-"
-    samples: list[dict[str, Any]] = []
     sending, began = Sending(), time.time()
+    samples = [look(ws, run, sending, began) | {"at": 0.0}]
     senders = ThreadPoolExecutor(concurrency)
     for number in range(orders):
         senders.submit(send, url, f"{run}{number:05d}", sending)
@@ -88,6 +89,7 @@ def send(url: str, order_id: str, sending: Sending) -> None:
         with sending.lock:
             if status == 202:
                 sending.accepted.add(order_id)
+                sending.accepted_last = time.time()
                 return
             sending.refused[status] += 1
         if 400 <= status < 429:
@@ -122,7 +124,7 @@ def look(ws: Workshop, run: str, sending: Sending, began: float) -> dict[str, An
     """One sample: where the orders are now."""
     queue, dead = ws.find("queue", "ecommerce-orders-queue") or {}, ws.find("queue", "ecommerce-orders-dlq") or {}
     # The last hop first, so that no sample shows more orders there than before it.
-    notified = len(count_notified(ws, run, began))
+    notified = len(told_of(notifications(ws, run, began)))
     stored = count_stored(ws, run)
     with sending.lock:
         accepted = len(sending.accepted)
@@ -149,26 +151,34 @@ def count_stored(ws: Workshop, run: str) -> int:
     return sum(page["Count"] for page in pages)
 
 
-def count_notified(ws: Workshop, run: str, since: float) -> Counter[str]:
-    """How often each order of this run was told of."""
+def notifications(ws: Workshop, run: str, since: float) -> list[tuple[float, list[str]]]:
+    """The notifications with orders of this run: when each was sent, in seconds since 1970, and of which orders."""
     if ws.mailbox:
         mails = read_mail(ws)
         # With several readers each e-mail is there several times.
         reader = min((mail["to"] for mail in mails), default="")
-        lists = [mail["orderIds"] for mail in mails if mail["to"] == reader]
+        sent = [
+            (datetime.fromisoformat(mail["at"]).timestamp(), mail["orderIds"]) for mail in mails if mail["to"] == reader
+        ]
     else:
         lines = ws.find_in_log("POC-Lambda-2", run, since, whole=False)
-        lists = [line["orderIds"] for line in lines if line["event"] == "notified"]
-    return Counter(order for orders in lists for order in orders if order.startswith(run))
+        sent = [(line["time"] / 1000, line["orderIds"]) for line in lines if line["event"] == "notified"]
+    ours = [(at, [order for order in orders if order.startswith(run)]) for at, orders in sent]
+    return [(at, orders) for at, orders in ours if orders]
+
+
+def told_of(sent: list[tuple[float, list[str]]]) -> Counter[str]:
+    """How often each order was told of."""
+    return Counter(order for _, orders in sent for order in orders)
 
 
 def account(ws: Workshop, run: str, sending: Sending, samples: list[dict[str, Any]], began: float) -> dict[str, Any]:
     """What became of the orders: the document that `--json` prints."""
-    stored, notified = count_stored(ws, run), count_notified(ws, run, began)
-    accepted = len(sending.accepted)
-    sent_until = next((s["at"] for s in samples if s["accepted"] >= accepted), 0.0)
-    done_at = next((s["at"] for s in samples if s["stored"] >= stored and s["notified"] >= len(notified)), sent_until)
-    rate = round(len(notified) / done_at, 1) if done_at else 0.0
+    stored, sent = count_stored(ws, run), notifications(ws, run, began)
+    accepted, notified = len(sending.accepted), told_of(sent)
+    # An order is told of last of all.
+    done_at = max((at for at, _ in sent), default=sending.accepted_last)
+    rate = round(len(notified) / (done_at - began), 1) if done_at > began else 0.0
     return {
         "sent": sending.sent,
         "accepted": accepted,
@@ -176,7 +186,7 @@ def account(ws: Workshop, run: str, sending: Sending, samples: list[dict[str, An
         "notified": len(notified),
         "lost": max(0, accepted - min(stored, len(notified))),
         "duplicates": sum(times - 1 for times in notified.values()),
-        "drainSeconds": round(max(0.0, done_at - sent_until), 2),
+        "drainSeconds": round(max(0.0, done_at - sending.accepted_last), 2),
         "ordersPerSecond": rate,
         "refused": {str(status): times for status, times in sending.refused.items()},
         "measured": measure(ws, began) | {"orders": accepted, "ordersPerSecond": rate, "embedded": ws.is_embedded},

@@ -45,6 +45,7 @@ SHIM = """#!/bin/sh
 # be one in the workshop's own environment, so that comes last.
 here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
 PATH=$(printf %s "$PATH" | tr ":" "\\n" | grep -Fvx "$here" | paste -s -d : -):BIN
+command -v aws >/dev/null || { echo "Error: There is no AWS CLI (aws). Try: pip install awscli" >&2; exit 127; }
 aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"
 code=$?
 # What its CloudFormation leaves out of a stack is filled in.
