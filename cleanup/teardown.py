@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from workshop.errors import GaveUp
 from workshop.kinds import KINDS, NOT_FOUND, Description
-from workshop.participant import arns_of
 from workshop.step import Workshop
+from workshop.tagged import known_by_name, tagged
 
 #: Seconds for which AWS may still show what was deleted: by its name, and in its index of tags.
 SHOWS_FOR, INDEX_LAGS = 60.0, 20.0
@@ -196,21 +196,14 @@ def find_tagged(ws: Workshop) -> list[str]:
 
     AWS's index of tags lags behind, so what is in it is asked for again before it counts.
     """
-    # What was looked for by name is not there, whatever the index says.
-    by_name = {arn for kind in ("table", "queue", "function", "topic") for arn in arns_of(ws, kind)}
-    gone = by_name | ws.scratch.get("deleted", set())
-    filters = [{"Key": key, "Values": [ws.tags[key]]} for key in ("Project", "Participant")]
-    pages = ws.client("resourcegroupstaggingapi").get_paginator("get_resources")
+    gone = known_by_name(ws) | ws.scratch.get("deleted", set())
 
-    def tagged() -> list[str]:
-        found = [
-            r["ResourceARN"] for page in pages.paginate(TagFilters=filters) for r in page["ResourceTagMappingList"]
-        ]
-        return [arn for arn in found if arn not in gone]
+    def still_tagged() -> list[str]:
+        return [arn for arn in tagged(ws) if arn not in gone]
 
     with contextlib.suppress(GaveUp):
-        ws.patience.until(lambda: not tagged(), "AWS's index of tags still shows what was deleted", INDEX_LAGS)
-    return tagged()
+        ws.patience.until(lambda: not still_tagged(), "AWS's index of tags still shows what was deleted", INDEX_LAGS)
+    return still_tagged()
 
 
 if __name__ == "__main__":

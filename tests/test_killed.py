@@ -110,14 +110,20 @@ def up(ws: Any) -> None:
     run_steps(ws, ws.steps, "up")
 
 
-@pytest.mark.parametrize("number", points(CHANGES_OF_UP, every=7))
-def test_up_killed_after_a_change(anew, tmp_path, number):
+def killed_after(anew: Any, tmp_path: Any, number: int, command: Any) -> Any:
+    """Run a command in a child that is killed right after its n-th change; tells how the child ended."""
+
     def work() -> None:
         ws = anew()
         kill_after(ws, number)
-        up(ws)
+        command(ws)
 
-    ended = in_child(tmp_path, work)
+    return in_child(tmp_path, work)
+
+
+@pytest.mark.parametrize("number", points(CHANGES_OF_UP, every=7))
+def test_up_killed_after_a_change(anew, tmp_path, number):
+    ended = killed_after(anew, tmp_path, number, up)
     assert ended.code == -signal.SIGKILL, ended
     ws = anew()
     assert_state_is_readable(ws)
@@ -130,13 +136,7 @@ def test_up_killed_after_a_change(anew, tmp_path, number):
 @pytest.mark.parametrize("number", points(CHANGES_OF_CLEANUP, every=7))
 def test_cleanup_killed_after_a_change(anew, tmp_path, number):
     build(anew())
-
-    def work() -> None:
-        ws = anew()
-        kill_after(ws, number)
-        cleanup(ws)
-
-    ended = in_child(tmp_path, work)
+    ended = killed_after(anew, tmp_path, number, cleanup)
     assert ended.code == -signal.SIGKILL, ended
     ws = anew()
     assert_state_is_readable(ws)
@@ -147,13 +147,7 @@ def test_cleanup_killed_after_a_change(anew, tmp_path, number):
 @pytest.mark.parametrize("number", [10, pytest.param(25, marks=pytest.mark.exhaustive)])
 def test_after_a_killed_cleanup_one_can_build_again(anew, tmp_path, number):
     build(anew())
-
-    def work() -> None:
-        ws = anew()
-        kill_after(ws, number)
-        cleanup(ws)
-
-    assert in_child(tmp_path, work).code == -signal.SIGKILL
+    assert killed_after(anew, tmp_path, number, cleanup).code == -signal.SIGKILL
     ws = anew()
     up(ws)
     assert_all_is_well(ws)
@@ -163,13 +157,7 @@ def test_killed_again_and_again(anew, tmp_path):
     """Each command gets one change further than the one before."""
     kills = 0
     while True:
-
-        def work() -> None:
-            ws = anew()
-            kill_after(ws, 13)
-            up(ws)
-
-        ended = in_child(tmp_path, work)
+        ended = killed_after(anew, tmp_path, 13, up)
         assert_state_is_readable(anew())
         if ended.code == 0:
             break

@@ -14,8 +14,8 @@ from workshop.context import Workshop
 from workshop.kinds import KINDS, Description
 from workshop.meaning import meaning, same
 from workshop.package import deployed
-from workshop.participant import arns_of
 from workshop.resource import Difference
+from workshop.tagged import known_by_name, tagged
 
 Settings = dict[str, Any]
 
@@ -60,9 +60,8 @@ def describe(ws: Workshop) -> dict[str, Settings]:
             arns.add(found["Arn"])
             for name, settings in _parts(ws, kind, ws.name(base), found):
                 described[name] = settled(settings)
-    # What was looked for by name and is not there is gone, whatever the index of tags says.
-    arns |= {arn for kind in ("table", "queue", "function", "topic") for arn in arns_of(ws, kind)}
-    described |= {f"tagged {mask(arn)}": {} for arn in _tagged(ws) if not _is_of(arn, arns)}
+    arns |= known_by_name(ws)
+    described |= {f"tagged {mask(arn)}": {} for arn in tagged(ws) if not _is_of(arn, arns)}
     return described
 
 
@@ -180,15 +179,6 @@ def _inside_api(ws: Workshop, name: str, api_id: str) -> Iterator[tuple[str, Set
             f"stage {name} {stage['stageName']}",
             settings | {"deployment": deployment.get("description")} | _tags(tags),
         )
-
-
-def _tagged(ws: Workshop) -> Iterator[str]:
-    """The ARN of whatever carries our tags, whatever it is called."""
-    filters = [{"Key": key, "Values": [ws.tags[key]]} for key in ("Project", "Participant")]
-    pages = ws.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(TagFilters=filters)
-    for page in pages:
-        for resource in page["ResourceTagMappingList"]:
-            yield resource["ResourceARN"]
 
 
 def _is_of(arn: str, arns: Iterable[str]) -> bool:

@@ -55,8 +55,9 @@ def spike(
     url = ws.api_url()
     ws.listen_to_mail()
     run = f"spike-{datetime.now(UTC):%Y%m%d%H%M%S}-"
-    sending, began = Sending(), time.time()
-    samples = [look(ws, run, sending, began) | {"at": 0.0}]
+    sending = Sending()
+    samples = [look(ws, run, sending, time.time()) | {"at": 0.0}]
+    began = time.time()
     senders = ThreadPoolExecutor(concurrency)
     for number in range(orders):
         senders.submit(send, url, f"{run}{number:05d}", sending)

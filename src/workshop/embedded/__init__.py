@@ -39,23 +39,24 @@ from workshop.errors import WorkshopError
 ROOT_KEY = "test"
 #: A key of twelve digits is the root of the account of that number. Mail lives apart from the workshop's account.
 POST_OFFICE_ACCOUNT, MAILBOX = "111122223333", "mailbox"
-#: An `aws` that stands in PATH before the real one.
+#: Commands that stand in PATH before the real ones of their names; how each finds the real one, and what it does. The
+#: workshop's own environment comes last, for machines without an AWS CLI.
 SHIM = """#!/bin/sh
-# AWS CLI 1 overlooks AWS_ENDPOINT_URL for SQS; the option serves versions 1 and 2. Where there is no AWS CLI, there may
-# be one in the workshop's own environment, so that comes last.
 here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
 PATH=$(printf %s "$PATH" | tr ":" "\\n" | grep -Fvx "$here" | paste -s -d : -):BIN
+"""
+SHIMS = {
+    # AWS CLI 1 overlooks AWS_ENDPOINT_URL for SQS; the option serves versions 1 and 2. What the embedded AWS's
+    # CloudFormation leaves out of a stack is filled in.
+    "aws": """\
 command -v aws >/dev/null || { echo "Error: There is no AWS CLI (aws). Try: pip install awscli" >&2; exit 127; }
 aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"
 code=$?
-# What its CloudFormation leaves out of a stack is filled in.
 case " $* " in *" cloudformation "*) PYTHON -m workshop.embedded.stacks FOLDER "${AWS_REGION:-us-east-1}" ;; esac
 exit $code
-"""
-#: A `curl` that stands there as well: the URL of an API on AWS leads to the embedded AWS's.
-CURL = """#!/bin/sh
-here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
-PATH=$(printf %s "$PATH" | tr ":" "\\n" | grep -Fvx "$here" | paste -s -d : -)
+""",
+    # The URL of an API on AWS leads to the embedded AWS's.
+    "curl": """\
 for one do
   shift
   case $one in
@@ -67,7 +68,8 @@ for one do
   set -- "$@" "$one"
 done
 exec curl "$@"
-"""
+""",
+}
 LOOPBACK = "127.0.0.1,localhost"
 #: Seconds that a start or a stop may take.
 PATIENCE = 60.0
@@ -168,9 +170,10 @@ class Embedded:
         """
         path = os.environ.get("PATH", os.defpath)
         places = {"PYTHON": sys.executable, "BIN": Path(sys.executable).parent, "FOLDER": self.folder}
-        text = re.sub("PYTHON|BIN|FOLDER", lambda name: shlex.quote(str(places[name[0]])), SHIM)
-        self._write("bin/curl", CURL, mode=0o755)
-        shim = str(self._write("bin/aws", text, mode=0o755).parent)
+        for name, body in SHIMS.items():
+            text = re.sub("PYTHON|BIN|FOLDER", lambda place: shlex.quote(str(places[place[0]])), SHIM + body)
+            self._write(f"bin/{name}", text, mode=0o755)
+        shim = str(self.folder / "bin")
         return {
             "AWS_ENDPOINT_URL": instance.endpoint,
             "AWS_ACCESS_KEY_ID": ROOT_KEY,

@@ -112,9 +112,18 @@ class Stack:
         raise ValueError(f"no condition: {condition}")
 
 
+def _replace(path: str, value: str) -> dict[str, str]:
+    """A change, as API Gateway takes it."""
+    return {"op": "replace", "path": f"/{path}", "value": value}
+
+
+def _tags(properties: Properties) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+
+
 def _rest_api(stack: Stack, logical_id: str, properties: Properties) -> None:
     (kind,) = properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
-    patch = {"op": "replace", "path": f"/endpointConfiguration/types/{kind}", "value": kind}
+    patch = _replace(f"endpointConfiguration/types/{kind}", kind)
     stack.client("apigateway").update_rest_api(restApiId=stack.ids[logical_id], patchOperations=[patch])
 
 
@@ -131,9 +140,7 @@ def _validator(stack: Stack, logical_id: str, properties: Properties) -> None:
     apigateway.update_request_validator(
         **api,
         requestValidatorId=found["id"],
-        patchOperations=[
-            {"op": "replace", "path": f"/{name}", "value": str(yes).lower()} for name, yes in should.items()
-        ],
+        patchOperations=[_replace(name, str(yes).lower()) for name, yes in should.items()],
     )
     # What refers to it means this one.
     stack.ids[logical_id] = found["id"]
@@ -141,7 +148,7 @@ def _validator(stack: Stack, logical_id: str, properties: Properties) -> None:
 
 def _method(stack: Stack, logical_id: str, properties: Properties) -> None:
     if "RequestValidatorId" in properties:
-        patch = {"op": "replace", "path": "/requestValidatorId", "value": properties["RequestValidatorId"]}
+        patch = _replace("requestValidatorId", properties["RequestValidatorId"])
         stack.client("apigateway").update_method(
             restApiId=properties["RestApiId"], resourceId=properties["ResourceId"],
             httpMethod=properties["HttpMethod"], patchOperations=[patch],
@@ -151,15 +158,14 @@ def _method(stack: Stack, logical_id: str, properties: Properties) -> None:
 def _stage(stack: Stack, logical_id: str, properties: Properties) -> None:
     apigateway = stack.client("apigateway")
     arn = f"arn:aws:apigateway:{apigateway.meta.region_name}::/restapis/{properties['RestApiId']}"
-    tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
-    apigateway.tag_resource(resourceArn=f"{arn}/stages/{properties['StageName']}", tags=tags)
+    apigateway.tag_resource(resourceArn=f"{arn}/stages/{properties['StageName']}", tags=_tags(properties))
 
 
 def _trigger(stack: Stack, logical_id: str, properties: Properties) -> None:
     lambda_ = stack.client("lambda")
     function = lambda_.get_event_source_mapping(UUID=stack.ids[logical_id])["FunctionArn"]
     arn = f"{function.split(':function:')[0]}:event-source-mapping:{stack.ids[logical_id]}"
-    lambda_.tag_resource(Resource=arn, Tags={tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])})
+    lambda_.tag_resource(Resource=arn, Tags=_tags(properties))
 
 
 def _table(stack: Stack, logical_id: str, properties: Properties) -> None:
