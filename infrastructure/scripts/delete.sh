@@ -17,33 +17,14 @@ Exit code: 0 nothing is left, 1 something is, 2 wrong usage.
 END
 }
 
-wrong() {
-  echo "Error: $1 See --help." >&2
-  exit 2
-}
+# shellcheck source=/dev/null
+. "$(dirname "$0")/options.bash"
+prefix="" stack_name="" bucket=""
+read_options "prefix stack-name bucket" "$@"
+need_aws
 
-prefix="" stack="" bucket=""
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --prefix | --stack-name | --bucket)
-      [ $# -ge 2 ] || wrong "$1 needs a value."
-      case $1 in
-        --prefix) prefix=$2 ;;
-        --stack-name) stack=$2 ;;
-        --bucket) bucket=$2 ;;
-      esac
-      shift 2
-      ;;
-    *) wrong "There is no option $1." ;;
-  esac
-done
-command -v aws >/dev/null || { echo "Error: The AWS CLI is missing (aws)." >&2; exit 1; }
-
-stack=${stack:-${prefix:+$prefix-}ecommerce-serverless-poc}
-account=$(aws sts get-caller-identity --query Account --output text)
-region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
-own_bucket=ecommerce-serverless-poc-$account-${region:-us-east-1}-templates
+stack=${stack_name:-$(default_stack "$prefix")}
+own_bucket=$(own_bucket)
 bucket=${bucket:-$own_bucket}
 
 # Backwards: nothing goes before what uses it.

@@ -18,33 +18,15 @@ Exit code: 0 deployed, 1 not, 2 wrong usage.
 END
 }
 
-wrong() {
-  echo "Error: $1 See --help." >&2
-  exit 2
-}
-
-email="" prefix="" environment="dev" stack=""
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --email | --prefix | --environment | --stack-name)
-      [ $# -ge 2 ] || wrong "$1 needs a value."
-      case $1 in
-        --email) email=$2 ;;
-        --prefix) prefix=$2 ;;
-        --environment) environment=$2 ;;
-        --stack-name) stack=$2 ;;
-      esac
-      shift 2
-      ;;
-    *) wrong "There is no option $1." ;;
-  esac
-done
+# shellcheck source=/dev/null
+. "$(dirname "$0")/options.bash"
+email="" prefix="" environment="dev" stack_name=""
+read_options "email prefix environment stack-name" "$@"
 [ -n "$email" ] || wrong "Nobody is there to be notified: --email is missing."
-command -v aws >/dev/null || { echo "Error: The AWS CLI is missing (aws)." >&2; exit 1; }
+need_aws
 
 templates=$(cd "$(dirname "$0")/../cloudformation" && pwd)
-stack=${stack:-${prefix:+$prefix-}ecommerce-serverless-poc}
+stack=${stack_name:-$(default_stack "$prefix")}
 
 # deploy_one TEMPLATE STACK [PARAMETER=VALUE]...
 deploy_one() {
@@ -64,5 +46,4 @@ deploy_one lambda "$stack-lambda"
 deploy_one sns "$stack-sns" "EmailAddress=$email"
 deploy_one api-gateway "$stack-api"
 
-aws cloudformation describe-stacks --stack-name "$stack-api" \
-  --query "Stacks[0].Outputs[?OutputKey=='ApiEndpoint'].OutputValue" --output text
+print_endpoint "$stack-api"

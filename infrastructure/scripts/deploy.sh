@@ -19,37 +19,16 @@ Exit code: 0 deployed, 1 not, 2 wrong usage.
 END
 }
 
-wrong() {
-  echo "Error: $1 See --help." >&2
-  exit 2
-}
-
-email="" prefix="" environment="dev" stack="" bucket=""
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --email | --prefix | --environment | --stack-name | --bucket)
-      [ $# -ge 2 ] || wrong "$1 needs a value."
-      case $1 in
-        --email) email=$2 ;;
-        --prefix) prefix=$2 ;;
-        --environment) environment=$2 ;;
-        --stack-name) stack=$2 ;;
-        --bucket) bucket=$2 ;;
-      esac
-      shift 2
-      ;;
-    *) wrong "There is no option $1." ;;
-  esac
-done
+# shellcheck source=/dev/null
+. "$(dirname "$0")/options.bash"
+email="" prefix="" environment="dev" stack_name="" bucket=""
+read_options "email prefix environment stack-name bucket" "$@"
 [ -n "$email" ] || wrong "Nobody is there to be notified: --email is missing."
-command -v aws >/dev/null || { echo "Error: The AWS CLI is missing (aws)." >&2; exit 1; }
+need_aws
 
 templates=$(cd "$(dirname "$0")/../cloudformation" && pwd)
-stack=${stack:-${prefix:+$prefix-}ecommerce-serverless-poc}
-account=$(aws sts get-caller-identity --query Account --output text)
-region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
-bucket=${bucket:-ecommerce-serverless-poc-$account-${region:-us-east-1}-templates}
+stack=${stack_name:-$(default_stack "$prefix")}
+bucket=${bucket:-$(own_bucket)}
 packaged=$(mktemp)
 trap 'rm -f "$packaged"' EXIT
 
@@ -68,5 +47,4 @@ aws cloudformation deploy \
   --capabilities CAPABILITY_NAMED_IAM \
   --no-fail-on-empty-changeset
 
-aws cloudformation describe-stacks --stack-name "$stack" \
-  --query "Stacks[0].Outputs[?OutputKey=='ApiEndpoint'].OutputValue" --output text
+print_endpoint "$stack"
