@@ -42,14 +42,12 @@ lint: $(VENV)/.test $(VENV)/.lint $(VENV)/.notebooks $(VENV)-checkov/.done ## ch
 docs: $(VENV)/.docs ## draw the pictures of docs/images again (needs graphviz)
 	$(BIN)/python docs/images/architecture_diagram.py
 
-# With the oldest Python that is supported: what is newest there runs on newer ones, too.
-lock: ## fix the newest versions that pyproject.toml allows, with their hashes
-	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
-	$(VENV)-lock/bin/pip-compile --upgrade --generate-hashes --all-extras --all-build-deps --allow-unsafe --strip-extras \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --quiet \
-	  -o constraints.txt pyproject.toml
-	echo checkov | $(VENV)-lock/bin/pip-compile --upgrade --generate-hashes --allow-unsafe --strip-extras --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --quiet -o constraints-checkov.txt -
+# For every supported system and Python at once. What is pinned already stays; `make lock ARGS=--upgrade` takes the newest.
+LOCK := pip compile --universal --python-version 3.11.2 --generate-hashes --no-emit-index-url --no-header --strip-extras --quiet
+lock: ## pin every version that pyproject.toml allows, with its hashes
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
+	echo 'setuptools>=77' | $(VENV)-lock/bin/uv $(LOCK) $(ARGS) --all-extras -o constraints.txt pyproject.toml -
+	echo checkov | $(VENV)-lock/bin/uv $(LOCK) $(ARGS) --no-annotate -o constraints-checkov.txt -
 	rm -rf $(VENV)-lock
 
 # checkov wants an older boto3 than the workshop, so it lives apart.
