@@ -43,28 +43,33 @@ docs: $(VENV)/.docs ## draw the pictures of docs/images again (needs graphviz)
 	$(BIN)/python docs/images/architecture_diagram.py
 
 # For every supported system and Python at once. What is pinned already stays; `make lock ARGS=--upgrade` takes the newest.
-LOCK := pip compile --universal --python-version 3.11.2 --generate-hashes --no-emit-index-url --no-header --strip-extras --quiet
+# constraints.txt holds the versions of everything, requirements/ what each use installs of it.
+LOCK := pip compile --universal --python-version 3.11.2 --generate-hashes --no-emit-index-url --no-header --strip-extras --no-annotate --quiet
+EXTRAS := plot notebooks test lint docs
 lock: ## pin every version that pyproject.toml allows, with its hashes
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
 	echo 'setuptools>=77' | $(VENV)-lock/bin/uv $(LOCK) $(ARGS) --all-extras -o constraints.txt pyproject.toml -
-	echo checkov | $(VENV)-lock/bin/uv $(LOCK) $(ARGS) --no-annotate -o constraints-checkov.txt -
+	for extra in $(EXTRAS); do \
+	  echo 'setuptools>=77' | $(VENV)-lock/bin/uv $(LOCK) --extra $$extra -c constraints.txt -o requirements/$$extra.txt pyproject.toml - || exit 1; \
+	done
+	echo checkov | $(VENV)-lock/bin/uv $(LOCK) $(ARGS) -o requirements/checkov.txt -
 	rm -rf $(VENV)-lock
 
 # checkov wants an older boto3 than the workshop, so it lives apart.
-$(VENV)-checkov/.done: constraints-checkov.txt
+$(VENV)-checkov/.done: requirements/checkov.txt
 	$(PYTHON) -m venv $(VENV)-checkov
-	$(VENV)-checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r constraints-checkov.txt
+	$(VENV)-checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.txt
 	@touch $@
 
 clean: ## remove the virtual environment
 	rm -rf $(VENV) $(VENV)-checkov
 
-# One stamp for each extra of pyproject.toml. Every package is fixed by version and hash; the workshop itself is
-# installed in place.
-$(VENV)/.plot $(VENV)/.notebooks $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt tools/requirements.py
+# One stamp for each extra of pyproject.toml. Every package is pinned by version and hash; the workshop itself is
+# installed in place. The version is asked for first, so that an old Python leaves no half-made environment behind.
+$(EXTRAS:%=$(VENV)/.%): $(VENV)/.%: pyproject.toml requirements/%.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, and $(PYTHON) is %d.%d. Try: make $(MAKECMDGOALS) PYTHON=python3.13" % sys.version_info[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python tools/requirements.py $* > $(VENV)/$*.txt
 	@echo "Installing packages ($*) into $(VENV) …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/$*.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

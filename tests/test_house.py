@@ -187,23 +187,60 @@ def test_nothing_is_tracked_that_is_made():
     assert [name for name in names if re.search(r"(^|/)(\.venv|\.workshop|__pycache__)/|\.pyc$|\.egg-info", name)] == []
 
 
-def test_every_package_is_fixed_by_version_and_hash():
-    blocks = re.split(r"\n(?=\S)", "\n" + (ROOT / "constraints.txt").read_text(encoding="utf-8"))
-    packages = [block for block in blocks if block.strip() and not block.startswith(("#", "\n#"))]
-    assert len(packages) > 20
-    for block in packages:
-        first = block.strip().splitlines()[0]
-        assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[A-Za-z0-9.]+", first), first
-        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), f"{first} has no hash"
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 
 
-@pytest.mark.parametrize(
-    "extra", tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-)
-def test_constraints_hold_what_an_extra_needs(extra):
-    command = [sys.executable, "tools/requirements.py", extra]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert {"boto3", "ministack", "rich", "typer"} <= {line.split("==")[0] for line in listed.splitlines()}
+def pinned(path: str) -> dict[str, str]:
+    """The packages that a requirements file pins, `{name: version}`; each with a hash."""
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / path).read_text(encoding="utf-8"))
+    packages = {}
+    for block in blocks:
+        first = block.splitlines()[0]
+        found = re.match(r"([a-z0-9.-]+)==([A-Za-z0-9.]+)( ; .*)? \\$", first)
+        assert found, f"{path}: {first}"
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), f"{path}: {first} has no hash"
+        packages[found[1]] = found[2]
+    return packages
+
+
+def asked_for(extra: str) -> set[str]:
+    """The names in pyproject.toml: of the build, of the workshop, and of one extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    lines = [*project["build-system"]["requires"], *project["project"]["dependencies"], *EXTRAS[extra]]
+    return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in lines}
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_every_package_is_pinned_by_version_and_hash(extra):
+    packages = pinned(f"requirements/{extra}.txt")
+    assert asked_for(extra) <= packages.keys()
+    assert packages.items() <= pinned("constraints.txt").items()
+
+
+def test_make_names_every_extra():
+    listed = re.search(r"^EXTRAS := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert set(listed.split()) == EXTRAS.keys()
+
+
+def test_checkov_is_pinned_too():
+    assert "checkov" in pinned("requirements/checkov.txt")
+
+
+def test_an_old_python_is_turned_away_before_anything_is_installed(tmp_path):
+    # A Python that calls itself 3.10: what make asks of it comes after `-c`.
+    old = tmp_path / "old-python"
+    old.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 10, 12)\nexec(sys.argv[sys.argv.index('-c') + 1])\n"
+    )
+    old.chmod(0o755)
+    for name in ("Makefile", "pyproject.toml", "requirements"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for goal in ("demo", "test"):
+        command = ["make", goal, f"PYTHON={old}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "Python 3.11 or newer is needed" in done.stderr
+        assert not (tmp_path / ".venv").exists()
 
 
 @pytest.mark.slow
