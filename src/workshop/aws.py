@@ -67,11 +67,13 @@ class Clients:
         self.listeners: list[Callable[[Call], None]] = []
         self.read_only = False
         self._made: dict[str, Any] = {}
+        # boto3's types know the services by literal names.
+        self._client: Callable[..., Any] = session.client
 
     def __call__(self, service: str) -> Any:
         """The client of a service, such as `sqs`."""
         if service not in self._made:
-            client = self.session.client(service, endpoint_url=self.endpoint, config=CONFIG)
+            client = self._client(service, endpoint_url=self.endpoint, config=CONFIG)
             self.patience.register(client)
             client.meta.events.register("provide-client-params", self._remember)
             client.meta.events.register("before-call", self._guard)
@@ -81,7 +83,7 @@ class Clients:
 
     def unsigned(self, service: str) -> Any:
         """A client without credentials, for the checks that anybody is refused. It waits for nothing."""
-        return self.session.client(
+        return self._client(
             service, endpoint_url=self.endpoint, config=CONFIG.merge(Config(signature_version=UNSIGNED))
         )
 

@@ -65,6 +65,7 @@ def render(service: str, operation: str, parameters: dict[str, Any], zip_file: s
 
 def _option(model: OperationModel, name: str, value: Any, zip_file: str) -> str:
     """One parameter as an option with its value, quoted for bash."""
+    assert model.input_shape is not None
     shape = model.input_shape.members[name]
     renamed = RENAMED.get((model.service_model.service_name, model.name, name))
     option = f"--{renamed or xform_name(name, '-')}"

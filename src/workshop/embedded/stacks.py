@@ -40,7 +40,7 @@ def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
     Returns:
         The names of these stacks.
     """
-    client = session(region).client
+    client: Callable[..., Any] = session(region).client
     stacks = client("cloudformation", endpoint_url=instance.endpoint).describe_stacks()["Stacks"]
     resting = [stack for stack in stacks if stack["StackStatus"] in AT_REST]
     if not resting:
