@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from workshop.policies import as_list
+from workshop.evaluator import as_list
 from workshop.step import Workshop
 
 Rows = Iterator[tuple[str, bool, str]]

@@ -12,8 +12,8 @@ import json
 
 from botocore.exceptions import ClientError
 
-from workshop.checking import Finding, at_least, equal, holds, refuses_plain_http, refuses_strangers
-from workshop.policies import document, nobody_but, only_tls, refuses
+from workshop.checking import Finding, at_least, equal, holds, lets_through, refuses_plain_http, refuses_strangers
+from workshop.policies import document, nobody_but, only_tls
 from workshop.step import Resource, Step, Workshop
 
 step = Step(3, "sqs", "Set up the SQS queues", needs=(1,))
@@ -102,15 +102,14 @@ def orders_encrypted(ws: Workshop) -> Finding:
 
 @step.check("the API's role is not kept from sending")
 def api_sends(ws: Workshop) -> Finding:
-    role = ws.arn("iam", f"role/{ws.name('APIGateway-SQS')}")
-    request = {"aws:PrincipalArn": role, "aws:SecureTransport": "true"}
-    refused = refuses(policy_of(ws.need("queue", "ecommerce-orders-queue")), "sqs:SendMessage", request)
-    return holds(not refused, "refused" if refused else "not refused", f"{role} is not refused")
+    queue, role = ws.need("queue", "ecommerce-orders-queue"), ws.arn("iam", f"role/{ws.name('APIGateway-SQS')}")
+    return lets_through(ws, policy_of(queue), queue["Arn"], "sqs:SendMessage", role)
 
 
 @step.check("nobody else may, whatever rights he has")
 def nobody_else_sends(ws: Workshop) -> Finding:
-    return refuses_strangers(ws, policy_of(ws.need("queue", "ecommerce-orders-queue")), "sqs:SendMessage")
+    queue, role = ws.need("queue", "ecommerce-orders-queue"), ws.arn("iam", f"role/{ws.name('APIGateway-SQS')}")
+    return refuses_strangers(ws, policy_of(queue), queue["Arn"], "sqs:SendMessage", role)
 
 
 @step.check("a sender without credentials is refused", sends=True)
@@ -126,8 +125,8 @@ def anonymous_refused(ws: Workshop) -> Finding:
 
 @step.check("plain HTTP is refused")
 def orders_by_tls(ws: Workshop) -> Finding:
-    policy = policy_of(ws.need("queue", "ecommerce-orders-queue"))
-    return refuses_plain_http(ws, policy, "sqs:SendMessage", "sqs:ReceiveMessage")
+    queue = ws.need("queue", "ecommerce-orders-queue")
+    return refuses_plain_http(ws, policy_of(queue), queue["Arn"], "sqs:SendMessage", "sqs:ReceiveMessage")
 
 
 @step.check("dead letters are kept for two weeks")
@@ -142,8 +141,8 @@ def dead_letters_encrypted(ws: Workshop) -> Finding:
 
 @step.check("the dead-letter queue refuses plain HTTP")
 def dead_letters_by_tls(ws: Workshop) -> Finding:
-    policy = policy_of(ws.need("queue", "ecommerce-orders-dlq"))
-    return refuses_plain_http(ws, policy, "sqs:SendMessage", "sqs:ReceiveMessage")
+    queue = ws.need("queue", "ecommerce-orders-dlq")
+    return refuses_plain_http(ws, policy_of(queue), queue["Arn"], "sqs:SendMessage", "sqs:ReceiveMessage")
 
 
 @step.check("only the orders queue may use the dead-letter queue")

@@ -239,8 +239,9 @@ def failures_kept(ws: Workshop) -> Finding:
 
 @step.check("the failure queue refuses plain HTTP")
 def failures_by_tls(ws: Workshop) -> Finding:
-    policy = json.loads(ws.need("queue", "ecommerce-orders-stream-dlq").get("Policy") or '{"Statement": []}')
-    return refuses_plain_http(ws, policy, "sqs:SendMessage")
+    queue = ws.need("queue", "ecommerce-orders-stream-dlq")
+    policy = json.loads(queue.get("Policy") or '{"Statement": []}')
+    return refuses_plain_http(ws, policy, queue["Arn"], "sqs:SendMessage", "sqs:ReceiveMessage")
 
 
 if __name__ == "__main__":

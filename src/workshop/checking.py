@@ -4,6 +4,8 @@ A check looks its resource up by name and tag. It reads no state file, so it als
 script or a person's own hands built.
 """
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,21 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.errors import WorkshopError
+from workshop.evaluator import Decision, evaluate
 from workshop.meaning import brief, same
-from workshop.policies import refuses
 
 if TYPE_CHECKING:
     from workshop.context import Workshop
+
+#: A policy document.
+Document = dict[str, Any]
+#: What a report says of a decision.
+DECISIONS: dict[Decision, str] = {
+    "allow": "not refused",
+    "implicit": "not refused",
+    "deny": "refused",
+    "unknown": "cannot be told: the policy has a condition that IAM does not know, or that nobody can fulfil",
+}
 
 
 @dataclass(frozen=True)
@@ -55,18 +67,50 @@ def holds(passed: bool, found: Any, expected: Any) -> Finding:
     return Finding(bool(passed), found, expected)
 
 
-def refuses_plain_http(ws: "Workshop", policy: dict[str, Any], *actions: str) -> Finding:
+def refuses_plain_http(ws: "Workshop", policy: Document, resource: str, *actions: str) -> Finding:
     """Expect that a resource policy refuses each of some actions to everybody who does not use TLS."""
-    request = {"aws:SecureTransport": "false", "aws:SourceIp": "203.0.113.1", "aws:PrincipalArn": ws.identity}
-    refused = all(refuses(policy, action, request) for action in actions)
-    return holds(refused, "refused" if refused else "not refused", "an explicit Deny without TLS")
+    everybody = [ws.identity, *_strangers(ws, policy, ws.identity)]
+    decisions = [
+        evaluate([policy], action, resource, _call(one, tls="false")) for one in everybody for action in actions
+    ]
+    return _all_are("deny", decisions, "an explicit Deny without TLS")
 
 
-def refuses_strangers(ws: "Workshop", policy: dict[str, Any], action: str) -> Finding:
-    """Expect that a resource policy refuses an action to another role of the account, whatever rights it has."""
-    stranger = {"aws:PrincipalArn": ws.arn("iam", "role/somebody-else"), "aws:SecureTransport": "true"}
-    refused = refuses(policy, action, stranger)
-    return holds(refused, "refused" if refused else "not refused", "an explicit Deny")
+def refuses_strangers(ws: "Workshop", policy: Document, resource: str, action: str, role: str) -> Finding:
+    """Expect that a resource policy refuses an action to everybody but a role, whatever rights they have."""
+    decisions = [evaluate([policy], action, resource, _call(one)) for one in _strangers(ws, policy, role)]
+    return _all_are("deny", decisions, "an explicit Deny")
+
+
+def lets_through(ws: "Workshop", policy: Document, resource: str, action: str, role: str) -> Finding:
+    """Expect that a resource policy does not keep a role from what it may do by its own policies."""
+    decision = evaluate([policy], action, resource, _call(role))
+    return holds(decision in ("allow", "implicit"), DECISIONS[decision], f"{role} is not refused")
+
+
+def _all_are(expected: Decision, decisions: list[Decision], in_words: str) -> Finding:
+    wrong = next((one for one in decisions if one != expected), expected)
+    return holds(wrong == expected, DECISIONS[wrong], in_words)
+
+
+def _call(principal: str | None, tls: str = "true") -> dict[str, str]:
+    """The condition keys of a call from somewhere in the internet; without a principal, an anonymous one."""
+    call = {"aws:SecureTransport": tls, "aws:SourceIp": "203.0.113.1", "aws:ViaAWSService": "false"}
+    if principal is None:
+        return call
+    account = principal.split(":")[4]
+    return call | {"aws:PrincipalArn": principal, "aws:PrincipalAccount": account, "aws:PrincipalIsAWSService": "false"}
+
+
+def _strangers(ws: "Workshop", policy: Document, role: str) -> list[str | None]:
+    """Principals that are not a role: nobody, others here and elsewhere, and whoever the policy itself speaks of."""
+    own = [role, role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/", ws.arn("iam", "root")]
+    named = re.findall(r'"(arn:[^":]*:(?:iam|sts):[^"]*)"', json.dumps(policy))
+    others = [ws.arn("iam", "role/somebody-else"), ws.arn("iam", "user/somebody-else"), f"{role}-2"]
+    elsewhere = [re.sub(r":\d{12}:", ":210987654321:", one) for one in (role, ws.arn("iam", "root"))]
+    # A wildcard is somebody: `role/*` is also the role `x`.
+    candidates = [re.sub(r"[*?]", "x", one) for one in [*named, *others, *elsewhere]]
+    return [None, *(one for one in candidates if one not in own and not one.startswith(own[1]))]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Statements that resource policies share, and what a policy's ARNs must look like. Pure: returns dictionaries."""
 
-from collections.abc import Callable, Iterable
-from fnmatch import fnmatchcase
-from ipaddress import ip_address, ip_network
+from collections.abc import Iterable
 from typing import Any
+
+from workshop.evaluator import Context, as_list, evaluate
 
 Statement = dict[str, Any]
 
@@ -54,11 +54,6 @@ def document(*statements: Statement) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def as_list(value: Any) -> list[Any]:
-    """IAM writes a list of one as the one; this makes it a list again."""
-    return value if isinstance(value, list) else [value]
-
-
 def rights(policies: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
     """What identity policies allow, as pairs of action (in small letters) and resource.
 
@@ -74,48 +69,13 @@ def rights(policies: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
     }
 
 
-#: How a value of the request compares with a value of the policy, for each of IAM's condition operators in use here.
-_COMPARE: dict[str, Callable[[str, str], bool]] = {
-    "Bool": lambda is_, should: is_.lower() == should.lower(),
-    "StringEquals": lambda is_, should: is_ == should,
-    "StringLike": fnmatchcase,
-    "ArnEquals": fnmatchcase,
-    "ArnLike": fnmatchcase,
-    "IpAddress": lambda is_, should: ip_address(is_) in ip_network(should),
-}
-
-
-def refuses(policy: dict[str, Any], action: str, request: dict[str, str]) -> bool:
+def refuses(policy: dict[str, Any], action: str, resource: str, call: Context) -> bool:
     """Whether a resource policy refuses a call with a Deny, whatever rights the caller has.
-
-    Only what is certain counts: a statement with a condition operator that is not known here refuses nothing.
 
     Args:
         policy: the policy document.
         action: such as `sqs:SendMessage`.
-        request: the condition keys of the call, such as `aws:SecureTransport`.
+        resource: the ARN of what the policy belongs to.
+        call: the condition keys of the call, such as `aws:SecureTransport`.
     """
-    return any(
-        statement["Effect"] == "Deny"
-        and statement.get("Principal") in ("*", {"AWS": "*"})
-        and any(fnmatchcase(action.lower(), pattern.lower()) for pattern in as_list(statement.get("Action", [])))
-        and _holds(statement.get("Condition", {}), request)
-        for statement in as_list(policy["Statement"])
-    )
-
-
-def _holds(conditions: dict[str, dict[str, Any]], request: dict[str, str]) -> bool:
-    for operator, keys in conditions.items():
-        negated = "Not" in operator
-        compare = _COMPARE.get(operator.replace("Not", ""))
-        for key, values in keys.items():
-            if compare is None:
-                return False
-            if key not in request:
-                # IAM: a missing key fulfils the negated operators, and no other.
-                matched = False
-            else:
-                matched = any(compare(request[key], str(value)) for value in as_list(values))
-            if matched == negated:
-                return False
-    return True
+    return evaluate([policy], action, resource, call) == "deny"

@@ -16,9 +16,9 @@ from workshop.checking import Finding, at_least, holds, simulate
 from workshop.console import Console
 from workshop.embedded import Embedded
 from workshop.errors import WorkshopError
+from workshop.evaluator import as_list
 from workshop.opening import open_workshop
 from workshop.participant import participant_policy
-from workshop.policies import as_list
 from workshop.settings import Settings
 from workshop.step import Workshop
 
