@@ -1,4 +1,7 @@
-"""All printing. On a terminal rich draws; in a pipe the same words come as plain lines, one fact a line."""
+"""All printing. On a terminal rich draws; in a pipe the same words come as plain lines, one fact a line.
+
+Much of what is printed comes from outside: orders, log lines, AWS's answers. All of it is cleaned here.
+"""
 
 import contextlib
 import json
@@ -11,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workshop.errors import WorkshopError
+from workshop.printable import printable
 
 #: How a word that states a result is coloured.
 STYLES = {
@@ -52,7 +56,7 @@ class Console:
             text: the line, taken as it is (no markup).
             style: a rich style such as `bold`; ignored where there is no colour.
         """
-        self.out.print(Text(text, style=style or ""), soft_wrap=True)
+        self.out.print(cleaned(text, style or ""), soft_wrap=True)
 
     def result(self, word: str, kind: str, name: str, detail: str = "") -> None:
         """Print what happened to one resource, as it happens.
@@ -66,9 +70,9 @@ class Console:
         line = Text("  ")
         line.append(f"{word:<10}", STYLES.get(word, ""))
         line.append(f"{kind:<22}", "cyan")
-        line.append(name)
+        line.append(printable(name))
         if detail:
-            line.append(f"  ({detail})", "dim")
+            line.append(f"  ({printable(detail)})", "dim")
         self.out.print(line, soft_wrap=True)
 
     @contextlib.contextmanager
@@ -77,17 +81,17 @@ class Console:
         if not self.err.is_terminal:
             yield
             return
-        with self.err.status(Text(what)):
+        with self.err.status(cleaned(what)):
             yield
 
     def note(self, text: str) -> None:
         """Print one line beside the result, on standard error: what is waited for, what was noticed."""
-        self.err.print(Text(text, style="dim"), soft_wrap=True)
+        self.err.print(cleaned(text, "dim"), soft_wrap=True)
 
     def error(self, error: BaseException) -> None:
         """Print the one line in which a command says why it failed."""
         # An answer of AWS may span lines; a script that reads standard error wants one.
-        self.err.print(Text("Error: ", style="bold red").append(" ".join(str(error).split()), "default"))
+        self.err.print(Text("Error: ", style="bold red").append(printable(" ".join(str(error).split())), "default"))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print rows of text: as a drawn table on a terminal, tab-separated in a pipe.
@@ -102,19 +106,24 @@ class Console:
         if not self.is_terminal:
             for row in rows:
                 # Not through rich, which turns tabs into spaces.
-                print("\t".join(row), file=self.out.file)
+                print("\t".join(map(one_cell, row)), file=self.out.file)
             return
-        table = Table(*columns, title=title, title_justify="left", title_style="bold", header_style="bold")
+        table = Table(
+            *map(printable, columns),
+            title=cleaned(title),
+            title_justify="left",
+            title_style="bold",
+            header_style="bold",
+        )
         for column in table.columns:
             column.overflow = "fold"
         for row in rows:
-            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+            table.add_row(*(cleaned(cell, STYLES.get(cell, "")) for cell in row))
         self.out.print(table)
 
     def json(self, document: Any) -> None:
         """Print the one JSON document of `--json` on standard output."""
-        json.dump(document, sys.stdout, indent=2, ensure_ascii=False, default=str)
-        sys.stdout.write("\n")
+        sys.stdout.write(printable(json.dumps(document, indent=2, ensure_ascii=False, default=str)) + "\n")
 
     def confirm(self, question: str, yes: bool) -> None:
         """Ask before something that cannot be undone.
@@ -130,6 +139,16 @@ class Console:
             return
         if not sys.stdin.isatty():
             raise WorkshopError("Nobody is at a terminal to confirm this, and nothing was changed.", "Add --yes.")
-        self.err.print(Text(f"{question} [y/N] ", style="bold"), end="")
+        self.err.print(cleaned(f"{question} [y/N] ", "bold"), end="")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise WorkshopError("Nothing was changed.", "Answer y to go on.")
+
+
+def cleaned(text: str, style: str = "") -> Text:
+    """A text in one style, in which nothing can drive a terminal."""
+    return Text(printable(text), style=style)
+
+
+def one_cell(text: str) -> str:
+    """A cell of a tab-separated row, in which nothing can begin another cell or row."""
+    return printable(text).replace("\t", "\\t").replace("\n", "\\n")
