@@ -82,8 +82,9 @@ def trigger(ws: Workshop, mapping: Resource) -> None:
         "BatchSize": 25,
         "MaximumBatchingWindowInSeconds": 1,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        # Thirty people share an account's 1,000 concurrent executions.
-        "ScalingConfig": {"MaximumConcurrency": 10},
+        # Five executions write what a new on-demand table takes: 2,000 orders a second. More would only be
+        # throttled, and the account's other functions need executions as well.
+        "ScalingConfig": {"MaximumConcurrency": 5},
     }
 
     def of_this_queue() -> dict | None:

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from support import ROOT
 
 #: DynamoDB's own limit of a transaction.
 ITEMS = 100
+#: Stands in everything that a customer wrote, and must stand in no log line. AWS's errors quote it.
+SECRET = "QZCUSTOMERQZ"
 REGION = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
@@ -90,17 +93,41 @@ def stream_record(name: str, order_id: str, image: dict[str, Any] | None) -> dic
     }
 
 
+class Invocation:
+    """The time that one invocation has: the context that Lambda passes, and a clock that only pauses move.
+
+    Args:
+        seconds: the function's timeout.
+    """
+
+    def __init__(self, seconds: float = 10) -> None:
+        self.left = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        """As the context says it."""
+        return round(1000 * self.left)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.left -= seconds
+
+    def time(self) -> float:
+        """The time of day, which nobody waits for."""
+        return time.time()
+
+
 def refusal(code: str, operation: str = "TransactWriteItems") -> ClientError:
-    """An error as AWS answers it."""
-    return ClientError({"Error": {"Code": code, "Message": "Refused by the test."}}, operation)
+    """An error as AWS answers it, with a text that quotes what was sent."""
+    error = {"Code": code, "Message": f"One or more parameter values were invalid: {SECRET}"}
+    return ClientError({"Error": error, "ResponseMetadata": {"RequestId": "request-of-the-test"}}, operation)
 
 
 class Cancelled(ClientError):
     """A cancelled transaction, as boto3 raises it."""
 
     def __init__(self, codes: list[str]) -> None:
-        error = {"Code": "TransactionCanceledException", "Message": f"Transaction cancelled, reasons {codes}"}
-        reasons = [{"Code": code} if code == "None" else {"Code": code, "Message": "no"} for code in codes]
+        error = {"Code": "TransactionCanceledException", "Message": f"Transaction cancelled: {SECRET}, {codes}"}
+        reasons = [{"Code": code} if code == "None" else {"Code": code, "Message": SECRET} for code in codes]
         super().__init__({"Error": error, "CancellationReasons": reasons}, "TransactWriteItems")
 
 

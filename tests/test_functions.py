@@ -8,6 +8,7 @@ import uuid
 
 import jsonschema
 import pytest
+from handlers import Invocation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import ROOT, build, item, mails, row, rows
@@ -115,7 +116,9 @@ def test_only_the_bad_of_a_batch_come_back(taker, ws, capsys):
     bad = {name: message(body) for name, body in POISON.items()}
     good = [message(GOOD | PERSONAL) for _ in range(5)]
     batch = [*good[:2], *bad.values(), *good[2:]]
-    assert sorted(failures(taker.handler({"Records": batch}, None))) == sorted(m["messageId"] for m in bad.values())
+    assert sorted(failures(taker.handler({"Records": batch}, Invocation()))) == sorted(
+        m["messageId"] for m in bad.values()
+    )
     lines = logged(capsys)
     assert sorted(r["orderId"]["S"] for r in rows(ws)) == sorted(m["messageId"] for m in good)
     for one in good:
@@ -130,7 +133,7 @@ def test_only_the_bad_of_a_batch_come_back(taker, ws, capsys):
 def test_a_poison_message_is_no_error_of_the_function(reader, body):
     one = message(body)
     # An error would bring back the good ones as well.
-    assert failures(reader.handler({"Records": [one]}, None)) == [one["messageId"]]
+    assert failures(reader.handler({"Records": [one]}, Invocation())) == [one["messageId"]]
 
 
 def test_copies_in_a_batch_and_copies_later_are_one_order(taker, ws, capsys):
@@ -139,13 +142,13 @@ def test_copies_in_a_batch_and_copies_later_are_one_order(taker, ws, capsys):
         message(GOOD | {"orderId": "a", "quantity": 9}),
     )
     other = message(GOOD | {"orderId": "b"})
-    assert failures(taker.handler({"Records": [first, twin, other, first]}, None)) == []
+    assert failures(taker.handler({"Records": [first, twin, other, first]}, Invocation())) == []
     before = rows(ws)
     assert row(ws, "a") == item(GOOD | {"orderId": "a", "productName": "first"})
     assert len(before) == 2
     # Repeated, one by one and beside a new one.
-    assert failures(taker.handler({"Records": [twin]}, None)) == []
-    assert failures(taker.handler({"Records": [twin, message(GOOD | {"orderId": "c"}), other]}, None)) == []
+    assert failures(taker.handler({"Records": [twin]}, Invocation())) == []
+    assert failures(taker.handler({"Records": [twin, message(GOOD | {"orderId": "c"}), other]}, Invocation())) == []
     assert row(ws, "a") == item(GOOD | {"orderId": "a", "productName": "first"})
     assert row(ws, "c")
     assert len(rows(ws)) == 3
@@ -154,14 +157,14 @@ def test_copies_in_a_batch_and_copies_later_are_one_order(taker, ws, capsys):
 
 def test_a_batch_larger_than_a_transaction(taker, ws):
     batch = [message(GOOD) for _ in range(230)]
-    assert failures(taker.handler({"Records": batch}, None)) == []
+    assert failures(taker.handler({"Records": batch}, Invocation())) == []
     assert ws.client("dynamodb").scan(TableName=ws.name("ecommerce-orders"), Select="COUNT")["Count"] == 230
 
 
 def test_without_its_table_all_come_back_and_nothing_is_told_of_the_customer(taker, monkeypatch, capsys):
     monkeypatch.setenv("TABLE_NAME", "nosuch")
     batch = [message(GOOD | PERSONAL), message("{"), message(GOOD | PERSONAL)]
-    assert sorted(failures(taker.handler({"Records": batch}, None))) == sorted(m["messageId"] for m in batch)
+    assert sorted(failures(taker.handler({"Records": batch}, Invocation()))) == sorted(m["messageId"] for m in batch)
     lines = logged(capsys)
     assert {line["level"] for line in lines} == {"ERROR"}
     assert all(line["reason"] for line in lines)
@@ -171,7 +174,7 @@ def test_without_its_table_all_come_back_and_nothing_is_told_of_the_customer(tak
 def test_out_of_reach_of_aws_all_come_back(reader, monkeypatch, capsys):
     monkeypatch.setenv("TABLE_NAME", "any")
     batch = [message(GOOD | PERSONAL) for _ in range(3)]
-    assert failures(reader.handler({"Records": batch}, None)) == [m["messageId"] for m in batch]
+    assert failures(reader.handler({"Records": batch}, Invocation())) == [m["messageId"] for m in batch]
     assert SECRET not in json.dumps(logged(capsys))
 
 
@@ -205,6 +208,20 @@ near = st.builds(
         ),
         st.sampled_from(
             ["a@b.c\n", "a@b.c", "a@b", "a@@b.c", "a\u2028@b.c", "\x1ca@b.c", "٣", "a\n", "a" * 251 + "@b.c"]
+        ),
+        st.sampled_from(
+            [
+                "\x1b[2J",
+                "a\x9b@b.c",
+                "\x7f",
+                "a\u202e@b.c",
+                "\u2069",
+                "\ud83e",
+                "a\udd7d@b.c",
+                "🧽",
+                "🧽\ud83e",
+                "🧽@b.c",
+            ]
         ),
     ),
 )
@@ -249,7 +266,7 @@ def test_every_order_is_in_a_mail_once(writer, batch):
 @pytest.mark.parametrize("sign", ["x", "ẞ", "🧽"], ids=["1 byte", "3 bytes", "4 bytes"])
 def test_a_large_batch_is_split_and_arrives_whole(teller, ws, sign, capsys):
     batch = [item({"orderId": f"o{number}", "productName": sign * 1024, **GOOD}) for number in range(400)]
-    teller.handler({"Records": [record(image) for image in batch]}, None)
+    teller.handler({"Records": [record(image) for image in batch]}, Invocation(30))
     mailed = mails(ws)
     assert len(mailed) > 1
     assert max(len(mail["Message"].encode()) + len(mail["Subject"]) for mail in mailed) <= 256 * 1024
@@ -261,9 +278,11 @@ def test_a_large_batch_is_split_and_arrives_whole(teller, ws, sign, capsys):
 
 
 def test_only_what_is_new_is_told(teller, ws):
-    teller.handler({"Records": [record(item({"orderId": "x", **GOOD}), name) for name in ("MODIFY", "REMOVE")]}, None)
+    teller.handler(
+        {"Records": [record(item({"orderId": "x", **GOOD}), name) for name in ("MODIFY", "REMOVE")]}, Invocation(30)
+    )
     removed = {"eventName": "REMOVE", "dynamodb": {"Keys": {"orderId": {"S": "x"}}}}
-    teller.handler({"Records": [removed, record(item({"orderId": "new", **GOOD | PERSONAL}))]}, None)
+    teller.handler({"Records": [removed, record(item({"orderId": "new", **GOOD | PERSONAL}))]}, Invocation(30))
     mailed = mails(ws)
     assert len(mailed) == 1
     assert "Order new\n" in mailed[0]["Message"]
@@ -271,7 +290,7 @@ def test_only_what_is_new_is_told(teller, ws):
 
 
 def test_the_log_says_nothing_of_the_customer(teller, capsys):
-    teller.handler({"Records": [record(item({"orderId": "new", **GOOD | PERSONAL}))]}, None)
+    teller.handler({"Records": [record(item({"orderId": "new", **GOOD | PERSONAL}))]}, Invocation(30))
     lines = logged(capsys)
     assert "new" in json.dumps(lines)
     assert SECRET not in json.dumps(lines)
@@ -280,7 +299,7 @@ def test_the_log_says_nothing_of_the_customer(teller, capsys):
 def test_a_refusal_of_sns_is_raised_so_that_the_batch_comes_again(teller, monkeypatch, capsys):
     monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:000000000000:nosuch")
     with pytest.raises(Exception, match="NotFound"):
-        teller.handler({"Records": [record(item({"orderId": "new", **GOOD | PERSONAL}))]}, None)
+        teller.handler({"Records": [record(item({"orderId": "new", **GOOD | PERSONAL}))]}, Invocation(30))
     assert SECRET not in json.dumps(logged(capsys))
 
 

@@ -16,17 +16,21 @@ TEXTS = [
     "x&MessageBody=%7B%7D&DelaySeconds=900",
     "quotes \" and ' and `",
     "back\\slash \\n \\u0041 \\\\",
-    "line\nbreak\r\nand\ttab",
     "emoji 🧽🫧 and 漢字 and ẞ and é",
     "100 % and %41 and %2B and + and %",
     "$input.body $util.urlEncode('x') $context.requestId #set($x = 1) #if(true) ## ${x} $!x",
     "</MessageBody><script>alert(1)</script>&amp;&lt;",
     "{{productId}} ${jndi:ldap://x} {0} %s",
-    "\u2028\u2029\u00a0\ufeff\u200b\u202e",
+    "\u00a0\ufeff\u200b\u200d\u200f",
     "null",
     "  spaces  at  both  ends  ",
-    "\x7f\x01\x1f",
 ]
+#: What could drive the terminal of whoever reads an order, or show it as another one; and half a character.
+UNSAFE = {
+    "a line break": "\n", "a tab": "\t", "NUL": "\0", "an escape sequence": "\x1b]52;c;eA==\x07", "DEL": "\x7f",
+    "a C1 control": "\x9b2J", "a line separator": "\u2028", "an override": "\u202e", "an isolate": "\u2066",
+    "half a character": "\ud83e", "the other half": "\udd7d",
+}  # fmt: skip
 
 GOOD = {"productId": "12345", "quantity": 2}
 
@@ -64,6 +68,11 @@ BAD = {
     "e-mail with two at": body(customerEmail="a@b@example.com"),
     "e-mail empty": body(customerEmail=""),
     "e-mail too long": body(customerEmail="a" * 250 + "@b.de"),
+    **{
+        f"{field} with {what}": body(**{field: f"a{text}b@c.d"})
+        for what, text in UNSAFE.items()
+        for field in ("productId", "productName", "customerEmail")
+    },
     "orderId with a space": body(orderId="a b"),
     "orderId of 65 characters": body(orderId="a" * 65),
     "orderId empty": body(orderId=""),

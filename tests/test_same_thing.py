@@ -197,7 +197,7 @@ CHANGES = [
     ("iam", "dynamodb:PutItem", "dynamodb:UpdateItem", "policy Lambda-Put-DynamoDB", "Document"),
     ("dynamodb", "Value: ecommerce-serverless-poc", "Value: other", "table ecommerce-orders", "tag Project"),
     ("sqs", "VisibilityTimeout: 60", "VisibilityTimeout: 61", "queue ecommerce-orders-queue", "VisibilityTimeout"),
-    ("lambda", "MaximumConcurrency: 10", "MaximumConcurrency: 11",
+    ("lambda", "MaximumConcurrency: 5", "MaximumConcurrency: 6",
      "event-source-mapping POC-Lambda-1 ecommerce-orders-queue", "ScalingConfig.MaximumConcurrency"),
     ("lambda", '"New order: ', '"Another order: ', "function POC-Lambda-2", "code"),
     ("sns", "Sid: OnlyTLS", "Sid: Only", "topic ecommerce-orders-topic", "Policy"),

@@ -163,9 +163,10 @@ def test_settings_are_those_of_the_design(built):
         function = found[f"function {built.name(name)}"]["Configuration"]
         assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
         assert function["Handler"] == "index.handler"
-        # AWS advises that the queue hides a message six times as long as the function may work on it.
-        assert function["Timeout"] * 6 <= 60
         assert found[f"log-group {built.name('/aws/lambda/' + name)}"][0]["retentionInDays"] == 14
+    # AWS advises that the queue hides a message six times as long as the function may work on it.
+    reader = found[f"function {built.name('POC-Lambda-1')}"]["Configuration"]
+    assert reader["Timeout"] * 6 <= int(found[f"queue {built.name('ecommerce-orders-queue')}"][0]["VisibilityTimeout"])
     for name in ("ecommerce-orders-queue", "ecommerce-orders-dlq", "ecommerce-orders-stream-dlq"):
         queue = found[f"queue {built.name(name)}"][0]
         assert queue["SqsManagedSseEnabled"] == "true"

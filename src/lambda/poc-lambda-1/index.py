@@ -3,13 +3,16 @@
 Every message is accounted for by itself. What was written, or had been written before, is done: SQS deletes it.
 What could not be written comes back by itself after the queue's visibility timeout. What is no order at all comes
 back as well, and after its fifth time SQS moves it to the dead-letter queue; the good ones do not wait for it.
-Here nobody sleeps and nobody tries again: that is what the queue is for.
+
+A table that throttles is waited for here, as long as the function has time. Each return to the queue counts toward
+the dead-letter queue, and a full table is no fault of an order. Everything else is left to the queue.
 
 Environment: TABLE_NAME, the name of the orders table.
 """
 
 import json
 import os
+import random
 import re
 import time
 
@@ -18,24 +21,45 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 # Made once for each execution environment, while it starts: a warm call finds the connection open.
+CONNECT_SECONDS, READ_SECONDS = 2, 3
 dynamodb = boto3.client(
-    "dynamodb", config=Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 1})
+    "dynamodb",
+    config=Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    ),
 )
+# A call that nobody answers takes so long, with a little time to say so. No call begins with less time left.
+LONGEST_CALL_MILLISECONDS = 1000 * (CONNECT_SECONDS + READ_SECONDS) + 500
 
 # DynamoDB takes this many items in one transaction.
 ITEMS = 100
-# A transaction that was cancelled for some of its items is written again without them, so many times at most.
-ROUNDS = 3
+# DynamoDB's codes, for an item or for the whole call, for what passes by itself: the table is at its limit, or
+# another transaction holds the item.
+BUSY = {
+    "ThrottlingError",
+    "ThrottlingException",
+    "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "TransactionConflict",
+}
+# How long to wait for a busy table: longer after each refusal, and never all functions at the same time.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.4
 
 # The same rules as in src/api/order.schema.json: not every order comes in through the API.
 ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# What could drive the terminal of whoever reads the order: control characters, line separators, characters that
+# turn the direction of writing; and halves of surrogate pairs, which are no text.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 RULES = {
     "orderId": lambda value: isinstance(value, str) and ORDER_ID.fullmatch(value),
-    "productId": lambda value: isinstance(value, str) and 1 <= len(value) <= 256,
-    "productName": lambda value: isinstance(value, str) and len(value) <= 1024,
+    "productId": lambda value: is_line(value, 256) and value,
+    "productName": lambda value: is_line(value, 1024),
     "quantity": lambda value: type(value) is int and 1 <= value <= 999_999_999,
-    "customerEmail": lambda value: isinstance(value, str) and len(value) <= 254 and EMAIL.fullmatch(value),
+    "customerEmail": lambda value: is_line(value, 254) and EMAIL.fullmatch(value),
 }
 REQUIRED = ("productId", "quantity")
 
@@ -49,7 +73,8 @@ def handler(event, context):
 
     Args:
         event: an SQS event: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
-        context: not used.
+        context: tells how much time is left:
+            https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
 
     Returns:
         `{"batchItemFailures": [{"itemIdentifier": message id}]}`, as `ReportBatchItemFailures` asks for.
@@ -66,7 +91,7 @@ def handler(event, context):
             orders.setdefault(order["orderId"], []).append((message, order))
     batch = list(orders.values())
     for start in range(0, len(batch), ITEMS):
-        failed += write(batch[start : start + ITEMS])
+        failed += write(batch[start : start + ITEMS], context)
     return {"batchItemFailures": [{"itemIdentifier": message["messageId"]} for message in failed]}
 
 
@@ -94,39 +119,46 @@ def read(message):
     for field, value in order.items():
         if not RULES[field](value):
             raise NotAnOrder(f"{field} is not valid")
-    try:
-        json.dumps(order, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise NotAnOrder("the text is not valid Unicode") from None
     return {"orderId": message["messageId"], **order}
 
 
-def write(batch):
+def is_line(value, longest):
+    """Whether a value is one line of text that is safe to show."""
+    return isinstance(value, str) and len(value) <= longest and not UNSAFE.search(value)
+
+
+def write(batch, context):
     """Write orders with one call: a transaction of puts, each on the condition that its order is not there yet.
 
     A transaction is cancelled as a whole, but it tells the reason for each item. An order that is there already
-    is as good as written: a repeated message changes nothing, and the stream tells nobody again. One that was
-    refused comes back through the queue. The rest goes into a second transaction.
+    is as good as written: a repeated message changes nothing, and the stream does not report it again. An order that
+    DynamoDB rejects comes back through the queue. The rest goes into another transaction, after a pause if the table
+    was busy.
 
     Args:
         batch: for each order, the messages that carry it: `[[(message, order), …], …]`.
+        context: tells how much time is left.
 
     Returns:
         The messages that must come back.
     """
-    failed = []
-    for _ in range(ROUNDS):
-        if not batch:
-            return failed
-        verdicts, reason = put([copies[0][1] for copies in batch])
+    failed, pause, answer = [], FIRST_PAUSE, "none"
+    while batch and context.get_remaining_time_in_millis() >= LONGEST_CALL_MILLISECONDS:
+        verdicts, answer = put([copies[0][1] for copies in batch])
+        rest = []
         for copies, verdict in zip(batch, verdicts, strict=True):
             if verdict in ("stored", "repeated"):
                 report(copies, verdict)
-            elif verdict != "again":
-                failed += refuse(copies, verdict, reason)
-        batch = [copies for copies, verdict in zip(batch, verdicts, strict=True) if verdict == "again"]
+            elif verdict == "again" or verdict in BUSY:
+                rest.append(copies)
+            else:
+                failed += refuse(copies, verdict, answer)
+        if BUSY.intersection(verdicts):
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(2 * pause, LONGEST_PAUSE)
+        batch = rest
     for copies in batch:
-        failed += refuse(copies, "again", "other orders of its batch were refused each time")
+        failed += refuse(copies, "OutOfTime", f"no time left for another call; DynamoDB's last answer: {answer}")
     return failed
 
 
@@ -134,7 +166,7 @@ def put(orders):
     """Try one transaction.
 
     Returns:
-        A verdict for each order (`stored`, `repeated`, `again`, or AWS's code for why not), and AWS's message.
+        A verdict for each order (`stored`, `repeated`, `again`, or AWS's code for why not), and AWS's answer.
     """
     items = [
         {
@@ -151,10 +183,19 @@ def put(orders):
     except dynamodb.exceptions.TransactionCanceledException as cancelled:
         codes = [reason.get("Code", "None") for reason in cancelled.response["CancellationReasons"]]
         verdicts = {"None": "again", "ConditionalCheckFailed": "repeated"}
-        return [verdicts.get(code, code) for code in codes], str(cancelled)
-    except (ClientError, BotoCoreError) as error:
-        return [type(error).__name__] * len(orders), str(error)
-    return ["stored"] * len(orders), ""
+        return [verdicts.get(code, code) for code in codes], describe(cancelled)
+    except ClientError as error:
+        return [error.response["Error"]["Code"]] * len(orders), describe(error)
+    except BotoCoreError as error:
+        name = type(error).__name__
+        return [name] * len(orders), name
+    return ["stored"] * len(orders), "stored"
+
+
+def describe(error):
+    """AWS's code for an error, and its request id. AWS's text stays out of the log: it may quote an order."""
+    request = error.response.get("ResponseMetadata", {}).get("RequestId", "none")
+    return f"{error.response['Error']['Code']}, request {request}"
 
 
 def report(copies, verdict):

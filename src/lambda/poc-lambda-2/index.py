@@ -16,16 +16,31 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 # Made once for each execution environment, while it starts: a warm call finds the connection open.
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
 sns = boto3.client(
-    "sns", config=Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
+    "sns",
+    config=Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    ),
 )
+# A call that nobody answers takes so long: boto3 waits up to a second between two attempts. Half a second is left to
+# say so. No call begins with less time left.
+LONGEST_CALL_MILLISECONDS = 1000 * (ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + ATTEMPTS - 1) + 500
 
 # SNS takes 256 KiB; the rest is left for what it adds.
 LIMIT = 240 * 1024
 # What an order's fields are called in the mail.
 NAMES = {"productId": "Product", "productName": "Name", "quantity": "Quantity", "customerEmail": "Customer"}
+# Control characters, line separators, characters that turn the direction of writing, halves of surrogate pairs.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # An e-mail's subject: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 SUBJECT_LENGTH = 99
+
+
+class NotNotified(Exception):
+    """An e-mail that was not sent. The text names AWS's answer, and never what a customer wrote."""
 
 
 def handler(event, context):
@@ -33,10 +48,11 @@ def handler(event, context):
 
     Args:
         event: a DynamoDB stream event: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
-        context: not used.
+        context: tells how much time is left:
+            https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
 
     Raises:
-        ClientError, BotoCoreError: SNS refuses, or is out of reach. The batch comes again.
+        NotNotified: SNS refuses, or is out of reach, or there is no time left. The batch comes again.
     """
     began = now()
     records = [record for record in event["Records"] if record["eventName"] == "INSERT"]
@@ -44,12 +60,29 @@ def handler(event, context):
         orders = [read(record) for record in group]
         ids = [order["orderId"] for order in orders]
         try:
-            answer = sns.publish(TopicArn=os.environ["TOPIC_ARN"], Subject=subject(orders), Message=body(orders))
-        except (ClientError, BotoCoreError) as error:
-            log("ERROR", "not notified", orderIds=ids, reason=str(error), receivedTime=began)
+            answer = publish(orders, context)
+        except NotNotified as reason:
+            log("ERROR", "not notified", orderIds=ids, reason=str(reason), receivedTime=began)
             raise
         stored = [created(record) for record in group]
         log("INFO", "notified", orderIds=ids, storedTimes=stored, receivedTime=began, snsMessageId=answer["MessageId"])
+
+
+def publish(orders, context):
+    """Send one e-mail.
+
+    Raises:
+        NotNotified: with AWS's code. AWS's text stays out: it may quote an order, and Lambda logs what is raised.
+    """
+    if context.get_remaining_time_in_millis() < LONGEST_CALL_MILLISECONDS:
+        raise NotNotified("no time left for another e-mail")
+    try:
+        return sns.publish(TopicArn=os.environ["TOPIC_ARN"], Subject=subject(orders), Message=body(orders))
+    except ClientError as error:
+        request = error.response.get("ResponseMetadata", {}).get("RequestId", "none")
+        raise NotNotified(f"{error.response['Error']['Code']}, request {request}") from None
+    except BotoCoreError as error:
+        raise NotNotified(type(error).__name__) from None
 
 
 def split(records):
@@ -95,8 +128,8 @@ def body(orders):
 
 def describe(order):
     """One order, as a paragraph. An item that somebody put in by hand may lack anything but its key."""
-    # A customer's line break must not look like a line of ours.
-    order = {field: " ".join(str(value).split())[:2000] for field, value in order.items()}
+    # A customer's line break must not look like a line of ours, and nothing may drive the reader's terminal.
+    order = {field: UNSAFE.sub("\ufffd", " ".join(str(value).split()))[:2000] for field, value in order.items()}
     lines = [f"Order {order['orderId']}"]
     lines += [f"  {name + ':':<10}{order[field]}" for field, name in NAMES.items() if field in order]
     return "\n".join(lines) + "\n"
