@@ -17,8 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from faults import Clock, Faults, Watch
 from support import census, teardown
 
+from workshop.aws_errors import explain
 from workshop.checking import run_check
-from workshop.cli import explain
 from workshop.commands.build import status
 from workshop.commands.clean import cleanup
 from workshop.errors import WorkshopError

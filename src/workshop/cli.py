@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError
 from typer.exceptions import TyperException
 
-from workshop.aws import configured_region, session_for
+from workshop.aws_errors import explain
 from workshop.commands import build, clean, local
 from workshop.commands import cli_script as cli_script_command
 from workshop.commands import cost as cost_command
@@ -34,19 +34,19 @@ from workshop.commands import verify as verify_command
 from workshop.console import Console
 from workshop.errors import UsageError, WorkshopError
 from workshop.opening import load_steps, open_workshop
+from workshop.options import VARIABLES, settings_from
 from workshop.settings import DEFAULT_REGION, Settings
 from workshop.step import Step, Workshop
 from workshop.tracing import way_ended
-from workshop.waiting import is_denied
 
 COMMON = {
-    "target": Annotated[str, typer.Option(envvar="WORKSHOP_TARGET", help="local (the embedded AWS) or aws.")],
-    "region": Annotated[str | None, typer.Option(envvar="AWS_REGION", help=f"Default: {DEFAULT_REGION}.")],
-    "profile": Annotated[str | None, typer.Option(envvar="AWS_PROFILE", help="A profile of ~/.aws/config.")],
-    "prefix": Annotated[str, typer.Option(envvar="WORKSHOP_PREFIX", help="Goes in front of every name.")],
-    "environment": Annotated[str, typer.Option(envvar="WORKSHOP_ENVIRONMENT", help="The API's stage, and a tag.")],
-    "email": Annotated[str | None, typer.Option(envvar="WORKSHOP_EMAIL", help="Who is notified of orders.")],
-    "state_dir": Annotated[Path | None, typer.Option(envvar="WORKSHOP_STATE_DIR", help="Default: .workshop/ here.")],
+    "target": Annotated[str, typer.Option(envvar=VARIABLES["target"], help="local (the embedded AWS) or aws.")],
+    "region": Annotated[str | None, typer.Option(envvar=VARIABLES["region"], help=f"Default: {DEFAULT_REGION}.")],
+    "profile": Annotated[str | None, typer.Option(envvar=VARIABLES["profile"], help="A profile of ~/.aws/config.")],
+    "prefix": Annotated[str, typer.Option(envvar=VARIABLES["prefix"], help="Goes in front of every name.")],
+    "environment": Annotated[str, typer.Option(envvar=VARIABLES["environment"], help="The API's stage, and a tag.")],
+    "email": Annotated[str | None, typer.Option(envvar=VARIABLES["email"], help="Who is notified of orders.")],
+    "state_dir": Annotated[Path | None, typer.Option(envvar=VARIABLES["state_dir"], help="Default: .workshop/ here.")],
     "yes": Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")],
 }
 DEFAULTS: dict[str, Any] = {"target": "local", "prefix": "", "environment": "dev", "yes": False}
@@ -72,29 +72,14 @@ app.add_typer(local_app, name="local")
 
 
 def settings_of(ctx: typer.Context, given: dict[str, Any]) -> Settings:
-    """Build the settings from the common options.
-
-    Args:
-        ctx: tells which options were typed.
-        given: the options' values.
+    """Build the settings from the common options; what Typer read from a variable counts as not typed.
 
     Raises:
         UsageError: one of them is not valid.
     """
-    # A profile in the environment is boto3's own affair, which lets keys in the environment go first; and on the
-    # embedded AWS it has no say.
-    source = ctx.get_parameter_source("profile")
-    profile = given["profile"] if source is not None and source.name == "COMMANDLINE" else None
-    region = given["region"]
-    if region is None:
-        region = configured_region(profile) if given["target"] == "aws" else DEFAULT_REGION
-    options = {key: given[key] for key in ("target", "prefix", "environment", "yes")}
-    if given["state_dir"] is not None:
-        options["state_dir"] = given["state_dir"].expanduser().resolve()
-    settings = Settings(region=region, profile=profile, email=given["email"] or None, **options)
-    if profile:
-        session_for(settings)
-    return settings
+    typed = {name for name in given if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"}
+    options = {name: value if name in typed else None for name, value in given.items()}
+    return settings_from(**options | {"email": options["email"] or None})
 
 
 def command(
@@ -190,32 +175,6 @@ def join_commands() -> None:
     command(app, demo_command.demo)
     for function in (local.start, local.stop, local.status, local.reset, local.env):
         command(local_app, function)
-
-
-def explain(error: Exception) -> WorkshopError:
-    """Say in our words what AWS, or the way to it, objected to."""
-    again = "Run the same command again: it goes on where it stopped."
-    if isinstance(error, WorkshopError):
-        return error
-    if isinstance(error, NoCredentialsError):
-        return WorkshopError("There are no AWS credentials.", "Try: aws configure, or --profile NAME.")
-    if isinstance(error, ClientError):
-        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-        where = f"AWS refused {error.operation_name}: {code} {message}".rstrip(".") + "."
-        if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
-            return WorkshopError(where, f"Your credentials have expired: renew them (aws sso login). {again}")
-        if code in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"):
-            return WorkshopError(where, "AWS does not know these credentials: check --profile or AWS_ACCESS_KEY_ID.")
-        if is_denied(error):
-            return WorkshopError(where, "Ask for this right; `workshop policy` prints all that are needed.")
-        return WorkshopError(where, again)
-    if isinstance(error, ParamValidationError):
-        return WorkshopError(
-            f"AWS does not take this: {' '.join(str(error).split())}", "That is a fault of the workshop."
-        )
-    if isinstance(error, BotoCoreError):
-        return WorkshopError(f"AWS cannot be reached: {error}", again)
-    raise error
 
 
 def main() -> NoReturn:

@@ -10,20 +10,20 @@ is how a test tells red from green without reading HTML.
 import contextlib
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from html import escape
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 from IPython import display as ipython_display
 from IPython import get_ipython
 from rich.console import Console as RichConsole
 
-from workshop.aws import Call, configured_region
+from workshop.aws import Call
+from workshop.aws_errors import explain
 from workshop.commands import build
 from workshop.commands import inbox as inbox_command
 from workshop.commands import spike as spike_command
@@ -33,12 +33,12 @@ from workshop.errors import NotBuilt, WorkshopError
 from workshop.kinds import KINDS
 from workshop.meaning import brief
 from workshop.opening import load, open_workshop
+from workshop.options import settings_from
 from workshop.plot import spike_axes
-from workshop.settings import DEFAULT_REGION, REPOSITORY, Settings
+from workshop.settings import REPOSITORY
 from workshop.state import State
 from workshop.step import Workshop
 from workshop.tracing import follow, way_ended
-from workshop.waiting import is_denied
 
 #: What puts something on the page; IPython does not say of what type its functions are.
 jupyter: Any = ipython_display
@@ -70,6 +70,8 @@ HOP_COLOURS = {
 CLASSES = "workshop mathjax_ignore tex2jax_ignore"
 #: Calls of which a list is long enough.
 MOST_CALLS = 40
+#: What to do in a notebook where nothing has to be mended first.
+AGAIN = "Run this cell again: it goes on where it stopped."
 #: Characters that fit into a table's cell in any window.
 SHORT = 24
 
@@ -170,7 +172,11 @@ def begin(
         WorkshopError: the target cannot be used, or an earlier step is missing.
     """
     _explain_errors()
-    settings = _settings(target, profile, region, prefix, environment, email, yes)
+    settings = settings_from(
+        target=target, profile=profile, region=region, prefix=prefix, environment=environment, email=email, yes=yes
+    )
+    # What is embedded is nobody's: there is no question to ask.
+    settings = replace(settings, yes=yes or settings.target == "local")
     ws = open_workshop(settings, NotebookConsole())
     ws.client.listeners.append(_calls.hear)
     _introduce(ws)
@@ -182,35 +188,6 @@ def begin(
         needs = ws.steps[number - 1].needs if 1 <= number <= len(ws.steps) else ()
     _demand(ws, needs)
     return ws
-
-
-def _settings(
-    target: str | None,
-    profile: str | None,
-    region: str | None,
-    prefix: str | None,
-    environment: str | None,
-    email: str | None,
-    yes: bool,
-) -> Settings:
-    """What the cell says, else what the environment says, else the default: as on the command line."""
-    variables = os.environ
-    target = target or variables.get("WORKSHOP_TARGET") or "local"
-    if target == "aws":
-        profile = profile or variables.get("AWS_PROFILE") or None
-    region = region or variables.get("AWS_REGION") or (configured_region(profile) if target == "aws" else None)
-    folder = variables.get("WORKSHOP_STATE_DIR")
-    place = {"state_dir": Path(folder).expanduser().resolve()} if folder else {}
-    return Settings(
-        target=target,
-        region=region or DEFAULT_REGION,
-        profile=profile,
-        prefix=variables.get("WORKSHOP_PREFIX", "") if prefix is None else prefix,
-        environment=environment or variables.get("WORKSHOP_ENVIRONMENT") or "dev",
-        email=email or variables.get("WORKSHOP_EMAIL") or None,
-        yes=yes or target == "local",
-        **place,
-    )
 
 
 def _introduce(ws: Workshop) -> None:
@@ -404,7 +381,7 @@ def error_expected() -> Iterator[None]:
     try:
         yield
     except (WorkshopError, ClientError) as error:
-        _tell(f"As expected: {_said(error)}")
+        _tell(f"As expected: {error if isinstance(error, WorkshopError) else explain(error).problem}")
     else:
         raise WorkshopError("This should have failed, and did not.", "Run the step again, then this cell.")
 
@@ -551,24 +528,7 @@ def _in_words(error: Exception) -> str:
     """An error in one line, with what to try."""
     if isinstance(error, NameError):
         return "The workshop is not open yet. Run the first code cell of this notebook."
-    if isinstance(error, NoCredentialsError):
-        return "There are no AWS credentials. Try aws configure in a terminal, or profile= in the first code cell."
-    if isinstance(error, ClientError) and is_denied(error):
-        return f"{_said(error)} Ask for this right; `workshop policy` prints those that the steps need."
-    if isinstance(error, ClientError):
-        return f"{_said(error)} Run this cell again: it goes on where it stopped."
-    if isinstance(error, BotoCoreError):
-        return f"AWS cannot be reached: {error} Run the first code cell again, then this one."
-    return _said(error)
-
-
-def _said(error: Exception) -> str:
-    """What an error says, in one line."""
-    text = " ".join(str(error).split())
-    if isinstance(error, ClientError):
-        code, message = (str(error.response["Error"].get(key, "")) for key in ("Code", "Message"))
-        text = f"AWS refused {error.operation_name}: {code}, {' '.join(message.split())}"
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return str(explain(error, AGAIN))
 
 
 def _cell() -> int:

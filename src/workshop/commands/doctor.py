@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from workshop.aws_errors import explain
 from workshop.checking import Finding, at_least, holds, simulate
 from workshop.console import Console
 from workshop.embedded import Embedded
@@ -46,8 +47,8 @@ def doctor(settings: Settings, console: Console) -> dict[str, Any]:
         try:
             ws = open_workshop(settings, console)
         except (WorkshopError, ClientError, BotoCoreError) as error:
-            reason = " ".join(str(error).split())
-            checks.append(_row("AWS knows who you are", False, reason, "Try: aws sts get-caller-identity"))
+            problem = explain(error)
+            checks.append(_row("AWS knows who you are", False, problem.problem, problem.remedy))
         else:
             checks.append(_row("AWS knows who you are", True, f"{ws.identity} in account {ws.account}", ""))
             checks += [answer(question) for question in about_the_account(ws)]
