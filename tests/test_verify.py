@@ -3,10 +3,13 @@
 import json
 import os
 import time
+import urllib.request
 
 import pytest
 from support import build, eventually, mails, messages, row, rows, run, settled, snapshot
 
+from workshop.aws import Clients
+from workshop.commands import verify as verify_command
 from workshop.commands.verify import grade
 from workshop.web import post
 
@@ -67,6 +70,64 @@ def test_it_leaves_nothing_behind(built):
     for mail in mails(built)[told:]:
         assert "check" in mail["Subject"]
         assert "A check of the workshop, no order" in mail["Message"]
+
+
+def test_a_whole_verification_is_one_mail(built):
+    settle_mails(built)
+    told = len(mails(built))
+    assert all(verdict.passed for verdict in grade(built, built.steps))
+    assert eventually(lambda: len(mails(built)) > told)
+    settle_mails(built)
+    assert len(mails(built)) == told + 1
+
+
+def settle_mails(ws):
+    """Wait until no more mail comes: longer than the trigger's window of one second."""
+    seen = -1
+    while seen != (seen := len(mails(ws))):
+        time.sleep(1.5)
+
+
+def test_read_only_sends_nothing(built, monkeypatch):
+    def nothing(*_, **__):
+        raise AssertionError("something was sent")
+
+    calls, told = [], len(mails(built))
+    sending = [(step.number, check.name) for step in built.steps for check in step.checks if check.sends]
+    # Neither to the API, nor without credentials, nor a call that changes anything.
+    monkeypatch.setattr(urllib.request, "urlopen", nothing)
+    monkeypatch.setattr(Clients, "unsigned", nothing)
+    built.client.listeners.append(calls.append)
+    try:
+        document = verify_command.verify(built, read_only=True)
+    finally:
+        built.client.listeners.remove(calls.append)
+        monkeypatch.undo()
+    assert [call.operation for call in calls if not call.is_read] == []
+    every = [(step.number, check.name) for step in built.steps for check in step.checks]
+    asked = [(check["step"], check["name"]) for check in document["checks"]]
+    assert asked == [one for one in every if one not in sending]
+    assert (document["failed"], document["passed"], document["leftOut"]) == (0, len(asked), len(sending))
+    assert len(sending) > 8
+    assert len(mails(built)) == told
+    assert not built.client.read_only
+
+
+def test_read_only_says_what_it_left_out(verify):
+    ran = verify("3", "--read-only")
+    assert ran.code == 0, ran.err
+    assert "1 left out" in ran.out
+    assert "without credentials" not in ran.out
+    assert "left out" not in verify("2", "--read-only").out
+    document = verify("3", "--read-only", "--json").json
+    assert document.keys() >= {"passed", "failed", "checks"}
+    assert document["leftOut"] == 1
+
+
+def test_help_says_which_checks_send(verify):
+    text = verify("--help").out
+    for word in ("--read-only", "one order", "one e-mail"):
+        assert word in text
 
 
 def test_it_takes_away_its_own_orders_only(built):
@@ -147,8 +208,10 @@ def test_steps_are_chosen_by_number_and_name(verify, built, typed, steps):
 
 
 @pytest.mark.parametrize("typed", ["9", "0", "sqs2", "03_SQS", ""])
-def test_an_unknown_step_is_wrong_usage(verify, typed):
-    ran = verify(typed, "--json")
+def test_an_unknown_step_is_wrong_usage(own_cli, own_state_dir, typed):
+    ran = own_cli("verify", typed, "--json")
+    # Nothing was started only to be told that.
+    assert not own_state_dir.exists()
     assert (ran.code, ran.out) == (2, "")
     assert len(ran.err.splitlines()) == 1
     assert "03_sqs" in ran.err

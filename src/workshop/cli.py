@@ -88,6 +88,7 @@ def command(
     *,
     name: str | None = None,
     json: bool = False,
+    check: Callable[..., object] = lambda **options: None,
     failure: Callable[..., WorkshopError | None] = lambda result, **options: None,
 ) -> None:
     """Make a function a command: with the common options, with `--json` if it has a document to show.
@@ -97,6 +98,7 @@ def command(
         function: takes the context `ws`, or `settings` and `console`; then its own options.
         name: what it is called; by default like the function.
         json: whether `--json` prints what it returns.
+        check: looks at the function's options before anything is started or asked.
         failure: tells from the result and the function's options what the command ends with, if it fails.
     """
     own = [p for p in inspect.signature(function).parameters.values() if p.name not in ("ws", "settings", "console")]
@@ -108,6 +110,7 @@ def command(
         options = {p.name: given.pop(p.name) for p in own}
         console = Console(json_only=as_json)
         settings = settings_of(ctx, given)
+        check(**options)
         if takes_workshop:
             result = function(open_workshop(settings, console), **options)
         else:
@@ -154,6 +157,15 @@ def up(ws: Workshop, show_cli: SHOW_CLI = None, verbose: VERBOSE = False) -> Non
     build.run_steps(ws, ws.steps, "up", show_cli, verbose)
 
 
+def known_steps(steps: list[str] | None, **_: Any) -> None:
+    """Refuse a step that does not exist.
+
+    Raises:
+        UsageError: one of them does not.
+    """
+    verify_command.choose(load_steps(), steps)
+
+
 def join_commands() -> None:
     """Put every command under the roof."""
     for step in load_steps():
@@ -161,7 +173,7 @@ def join_commands() -> None:
     command(app, up)
     command(app, build.status, json=True)
     command(app, diff_command.diff, json=True, failure=diff_command.differs)
-    command(app, verify_command.verify, json=True, failure=verify_command.failed)
+    command(app, verify_command.verify, json=True, check=known_steps, failure=verify_command.failed)
     command(app, order_command.order, json=True, failure=way_ended)
     command(app, trace_command.trace, json=True, failure=way_ended)
     command(app, inbox_command.inbox, json=True)

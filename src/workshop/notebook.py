@@ -247,16 +247,17 @@ def run(ws: Workshop, number: int) -> None:
     as_cli(changes=True)
 
 
-def verify(ws: Workshop, *numbers: int, only_failed: bool = False) -> None:
+def verify(ws: Workshop, *numbers: int, only_failed: bool = False, read_only: bool = False) -> None:
     """Run the checks of some steps, exactly as `workshop verify` does.
 
     Args:
         ws: the context.
         numbers: of the steps; none stands for all.
         only_failed: leave out what passed.
+        read_only: run only the checks that send nothing: no order, no e-mail.
     """
     steps = [ws.steps[number - 1] for number in numbers] or ws.steps
-    verdicts = grade(ws, steps)
+    verdicts = grade(ws, steps, read_only)
     failed = [verdict for verdict in verdicts if not verdict.passed]
     tables = []
     for step in steps:
