@@ -29,7 +29,9 @@ ROLES = {
                 ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
                 ("sqs", "", "ecommerce-orders-queue", ""),
             ),
-            # A transaction needs the rights of what it does: here, to put items. It may not read, change or delete.
+            # A transaction needs the permissions of what it does: here, to put items. GetItem, Query, UpdateItem and
+            # DeleteItem are denied. But a put without the function's condition replaces an item, and a put can return
+            # the item that it found; IAM has no condition key that allows conditional puts only.
             "Lambda-Put-DynamoDB": (["dynamodb:PutItem"], ("dynamodb", "table/", "ecommerce-orders", "")),
             "Lambda-1-Write-Logs": (
                 ["logs:CreateLogStream", "logs:PutLogEvents"],

@@ -1,11 +1,12 @@
 """`workshop cost`: its lines add up, and how many orders share a call is what the triggers say."""
 
 import json
+import random
 
 import pytest
 from support import run
 
-from workshop.commands.cost import FULL_EMAIL, FULL_WRITE, WINDOW, shared
+from workshop.commands.cost import FULL_EMAIL, FULL_WRITE, POLLERS, SECONDS_A_MONTH, WINDOW, empty_receives, shared
 
 ON_AWS = {
     "orders": 2_000, "ordersPerSecond": 400.0, "writerCalls": 100, "notifierCalls": 20, "publishes": 20,
@@ -76,3 +77,38 @@ def test_the_triggers_are_those_that_are_built(built):
         (trigger,) = built.find_all("event-source-mapping", function)
         found[function] = (trigger["BatchSize"], trigger["MaximumBatchingWindowInSeconds"])
     assert found == {"POC-Lambda-1": (FULL_WRITE, WINDOW), "POC-Lambda-2": (FULL_EMAIL, WINDOW)}
+
+
+def test_what_sqs_bills_adds_up(cost):
+    document = cost(None)
+    for design, parts in document["sqsRequests"].items():
+        assert sum(parts.values()) == pytest.approx(quantities(document, design)["sqs_request"])
+    spread = document["sqsRequests"]["spread"]
+    assert spread["sends"] == 1_000_000
+    # One order for each batch, nearly: each batch is received and deleted.
+    assert spread["receives"] == spread["deletes"] == pytest.approx(928_000, rel=0.001)
+    # Batches of 25 take three requests of up to ten messages.
+    spikes = document["sqsRequests"]["spikes"]
+    assert spikes["receives"] == spikes["deletes"] == 1_000_000 / 25 * 3
+
+
+def test_polling_is_paid_while_nobody_orders(cost):
+    document = cost(None, "--orders", "1")
+    # Five pollers, three times a minute, for thirty days, at $0.40 a million.
+    polls = 5 * 3 * 60 * 24 * 30
+    assert document["idleCost"] == pytest.approx(polls * 0.4e-6) == pytest.approx(0.26, abs=0.005)
+    for design in document["totals"]:
+        assert quantities(document, design)["sqs_request"] == pytest.approx(polls, abs=5)
+
+
+@pytest.mark.parametrize("batches", [10_000, 1_000_000, 5_000_000])
+def test_empty_receives_are_what_pollers_would_see(batches):
+    # Each poller waits for its batches, 20 seconds at a time; every wait but the last one ends without a message.
+    dice, pause = random.Random(1), POLLERS * SECONDS_A_MONTH / batches
+    waits = [dice.expovariate(1 / pause) for _ in range(20_000)]
+    seen = sum(wait // 20 for wait in waits) / len(waits) * batches
+    assert empty_receives(batches) == pytest.approx(seen, rel=0.05)
+
+
+def test_who_never_waits_receives_nothing_empty():
+    assert empty_receives(10**12) == 0

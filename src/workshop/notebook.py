@@ -200,7 +200,7 @@ def _introduce(ws: Workshop) -> None:
         "Names": f"{ws.name('ecommerce-orders')}, {ws.name('POC-Lambda-1')}, …",
         "Cost": "nothing"
         if local
-        else "nothing while nobody orders; less than a cent for all ten notebooks (workshop cost)",
+        else "less than a cent for all ten notebooks; up to $0.26 a month if it stays (workshop cost)",
     }
     if not local:
         rows["E-mail"] = ws.settings.email or "nobody yet: add email=…, step 6 needs it"

@@ -81,7 +81,7 @@ def confirm_target(ws: Workshop, steps: list[Step]) -> None:
         "Identity": ws.identity,
         "Region": ws.region,
         "Prefix": ws.settings.prefix or "none: the specification's own names",
-        "Cost": "nothing while nobody orders; about $6 for a million orders (workshop cost)",
+        "Cost": "up to $0.26 a month while nobody orders; about $6 for a million orders (workshop cost)",
     }
     for key, value in where.items():
         ws.console.say(f"  {key + ':':<10}{value}")
