@@ -5,7 +5,7 @@ milliseconds, at any rate; POC-Lambda-1 takes orders out as fast as it can. A sp
 
 SQS delivers *at least once*. A received message is hidden for the **visibility timeout**; if it is not deleted
 meanwhile, it comes back. One that came back five times is given up and moved to the **dead-letter queue**, where
-it waits two weeks for somebody to look at it.
+it waits for somebody to look at it, until two weeks after it was first sent.
 """
 
 import json

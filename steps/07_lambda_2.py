@@ -3,7 +3,7 @@
 A second event source mapping, this time over a **stream**. A stream is not a queue: records are not deleted when
 they were read, they pass. The mapping remembers its position, and when the function fails, it stays there and
 tries again, which holds up everything behind. So three settings keep a *poison record* from blocking the stream:
-the batch is halved until the bad record is alone, it is tried ten times within an hour at most, and then its
+the batch is halved until the bad record is alone, it is tried again ten times within an hour at most, and then its
 position is reported to a failure queue.
 
 The mapping's *filter* passes on inserts only: an order that was changed or deleted is no new order. And its

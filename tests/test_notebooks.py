@@ -200,6 +200,60 @@ def test_errors_are_one_line_with_a_remedy(state_dir, prefix):
     assert "Traceback" in "".join(errors(ordinary)[0].traceback)
 
 
+def test_what_is_expected_to_fail_must_fail_in_this_way(state_dir, prefix):
+    """Another error, or none, stops the cell."""
+    environment = kernel_environment(state_dir, WORKSHOP_PREFIX=prefix)
+    read = "ws.client('dynamodb').describe_table(TableName='nobody-has-this')"
+    opened, right, other, none, ours = snippets(
+        "from workshop import notebook as nb\nws = nb.begin(0)",
+        f"with nb.expect_error('AccessDenied', 'ResourceNotFoundException'):\n    {read}",
+        f"with nb.expect_error('ConditionalCheckFailedException'):\n    {read}",
+        "with nb.expect_error('ResourceNotFoundException'):\n    pass",
+        "with nb.expect_error('ForeignResource'):\n    nb.run(ws, 4)",
+        environment=environment,
+    )
+    assert errors(opened) + errors(right) == []
+    assert "As expected: AWS refused DescribeTable: ResourceNotFoundException" in html(right)
+    for cell, said in (
+        (other, "should have failed with ConditionalCheckFailedException. It failed with ResourceNotFoundException"),
+        (none, "should have failed with ResourceNotFoundException, and did not fail"),
+        (ours, "should have failed with ForeignResource. It failed with NotBuilt"),
+    ):
+        (error,) = errors(cell)
+        assert said in error.traceback[0]
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_what_others_wrote_does_nothing_in_a_notebook(state_dir, prefix):
+    """A subscriber's address, a customer's text and an item's key are shown as text."""
+    environment = kernel_environment(state_dir, WORKSHOP_PREFIX=prefix)
+    cells = snippets(
+        "from workshop import notebook as nb\nws = nb.begin(0)\n"
+        "topic = ws.client('sns').create_topic(Name=ws.name('ecommerce-orders-topic'), Tags=ws.tag_list)['TopicArn']\n"
+        f"ws.client('sns').subscribe(TopicArn=topic, Protocol='email', Endpoint={HOSTILE + '@example.com'!r})\n"
+        f"text = {HOSTILE!r} + '\\x1b]52;c;eA'\n"
+        f"ws.client('sns').publish(TopicArn=topic, Subject={HOSTILE!r}, Message=text)",
+        "nb.mail(ws)",
+        f"nb.table([{{'Key': {HOSTILE!r}, {HOSTILE!r}: 1}}], {HOSTILE!r})",
+        f"ws.client('sqs').list_queues(QueueNamePrefix='```\\n{HOSTILE}')\nnb.as_cli()",
+        "raise nb.WorkshopError(text)",
+        "ws.client('sns').delete_topic(TopicArn=topic)",
+        environment=environment,
+    )
+    opened, mail, table, called, failed, gone = cells
+    assert errors(opened) + errors(mail) + errors(table) + errors(called) + errors(gone) == []
+    for cell in (mail, table):
+        assert HOSTILE not in html(cell)
+        assert "&lt;img" in html(cell)
+        assert "\x1b" not in html(cell)
+    assert "To: &lt;img" in html(mail)
+    (shown,) = [output.data["text/markdown"] for output in called.outputs]
+    assert shown.split("\n")[2] == "````bash"
+    assert "\x1b]" not in errors(failed)[0].traceback[0]
+
+
 def test_real_aws_is_shown_before_it_is_touched(state_dir, prefix):
     """Everything but the endpoint is as on AWS."""
     environment = kernel_environment(

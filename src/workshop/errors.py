@@ -7,13 +7,14 @@ class WorkshopError(Exception):
     Args:
         problem: where and what, as a sentence.
         remedy: what to try, as a sentence; a command that can be typed where there is one.
+        code: what a program can tell the error by; by default the name of its type.
     """
 
     exit_code = 1
 
-    def __init__(self, problem: str, remedy: str = "") -> None:
+    def __init__(self, problem: str, remedy: str = "", code: str = "") -> None:
         super().__init__(f"{problem} {remedy}".strip())
-        self.problem, self.remedy = problem, remedy
+        self.problem, self.remedy, self.code = problem, remedy, code or type(self).__name__
 
 
 class UsageError(WorkshopError):

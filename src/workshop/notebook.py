@@ -10,6 +10,7 @@ is how a test tells red from green without reading HTML.
 import contextlib
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -35,10 +36,12 @@ from workshop.meaning import brief
 from workshop.opening import load, open_workshop
 from workshop.options import settings_from
 from workshop.plot import spike_axes
+from workshop.printable import printable
 from workshop.settings import REPOSITORY
 from workshop.state import State
 from workshop.step import Workshop
 from workshop.tracing import follow, way_ended
+from workshop.waiting import is_denied
 
 #: What puts something on the page; IPython does not say of what type its functions are.
 jupyter: Any = ipython_display
@@ -68,6 +71,16 @@ HOP_COLOURS = {
 }
 #: Ours, and none of MathJax's business: a `$` in a mapping template is no formula.
 CLASSES = "workshop mathjax_ignore tex2jax_ignore"
+#: How AWS names it when a caller may not, or is nobody: services have different codes for it.
+DENIED = (
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "AuthorizationErrorException",
+    "InvalidClientTokenId",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+)
 #: Calls of which a list is long enough.
 MOST_CALLS = 40
 #: What to do in a notebook where nothing has to be mended first.
@@ -118,7 +131,7 @@ class NotebookConsole(Console):
 
     def _write(self, text: str) -> None:
         """Write over the one line of this cell."""
-        html = jupyter.HTML(f'<span style="color: {COLOURS["dim"]}">{escape(text)} &#8230;</span>' if text else "")
+        html = jupyter.HTML(f'<span style="color: {COLOURS["dim"]}">{_html(text)} &#8230;</span>' if text else "")
         cell, handle = self._line
         if cell == _cell() and handle is not None:
             handle.update(html)
@@ -283,10 +296,13 @@ def exercise(ws: Workshop, number: int, answer: Any) -> None:
     """
     rows: list[tuple[str, bool, str]] = []
     try:
-        for row in load("notebooks/exercises.py").CHECKERS[number](ws, answer):
+        for row in load("notebooks/exercises").CHECKERS[number](ws, answer):
             rows.append(row)
     except Exception as error:  # whatever a first try does wrong
-        reason = _in_words(error) if isinstance(error, (WorkshopError, ClientError)) else repr(error)
+        if isinstance(error, WorkshopError) or (isinstance(error, ClientError) and is_denied(error)):
+            # It is not the answer that is wrong: what it is tried on is missing, or may not be made.
+            raise
+        reason = _in_words(error) if isinstance(error, ClientError) else repr(error)
         rows.append(("your answer can be used", False, f"It led to: {reason}"))
     passed = sum(row[1] for row in rows)
     texts = [(what, "pass" if good else "fail", "" if good else hint) for what, good, hint in rows]
@@ -309,9 +325,7 @@ def show(path: str, *names: str) -> None:
     language = {"py": "python", "json": "json"}.get(path.rsplit(".", 1)[-1], "")
     for first, part in _parts(text, names) if names else [(1, text.rstrip("\n"))]:
         last = first + part.count("\n")
-        jupyter.display(
-            jupyter.Markdown(f"[`{path}`](../{path}), lines {first} to {last}\n\n````{language}\n{part}\n````")
-        )
+        jupyter.display(jupyter.Markdown(f"[`{path}`](../{path}), lines {first} to {last}\n\n{_code(part, language)}"))
 
 
 def _parts(text: str, names: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -365,26 +379,39 @@ def as_cli(changes: bool = False) -> None:
         return
     text = "\n".join(lines)
     if len(lines) == 1:
-        jupyter.display(jupyter.Markdown(f"With the AWS CLI:\n\n```bash\n{text}\n```"))
+        jupyter.display(jupyter.Markdown(f"With the AWS CLI:\n\n{_code(text, 'bash')}"))
         return
     more = f" (the first {MOST_CALLS})" if len(calls) > MOST_CALLS else ""
     summary = f"<summary>With the AWS CLI: {len(lines)} commands{more}</summary>"
-    jupyter.display(jupyter.Markdown(f"<details>{summary}\n\n```bash\n{text}\n```\n\n</details>"))
+    jupyter.display(jupyter.Markdown(f"<details>{summary}\n\n{_code(text, 'bash')}\n\n</details>"))
 
 
 @contextlib.contextmanager
-def error_expected() -> Iterator[None]:
+def expect_error(*codes: str) -> Iterator[None]:
     """Show the error with which the `with` block ends, as what was to be seen.
 
+    Args:
+        codes: of the error that is expected: AWS's code, or that of a `WorkshopError`. Any of them will do.
+
     Raises:
-        WorkshopError: it ended without one.
+        WorkshopError: it ended without an error, or with another one.
     """
+    expected = " or ".join(codes)
     try:
         yield
     except (WorkshopError, ClientError) as error:
-        _tell(f"As expected: {error if isinstance(error, WorkshopError) else explain(error).problem}")
+        code = error.code if isinstance(error, WorkshopError) else error.response["Error"]["Code"]
+        said = error if isinstance(error, WorkshopError) else explain(error).problem
+        if code not in codes:
+            raise WorkshopError(
+                f"This should have failed with {expected}. It failed with {code}: {said}",
+                "See what is different: run the cells above again.",
+            ) from error
+        _tell(f"As expected: {said}")
     else:
-        raise WorkshopError("This should have failed, and did not.", "Run the step again, then this cell.")
+        raise WorkshopError(
+            f"This should have failed with {expected}, and did not fail.", "Run the step again, then this cell."
+        )
 
 
 def follow_order(ws: Workshop, order_id: str, wait: float = 30) -> None:
@@ -498,11 +525,11 @@ def mail(ws: Workshop, wait: float = 10, last: int = 3) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         mails = inbox_command.inbox(ws, wait)
     for one in mails[-last:]:
-        head = f"To: {one['to']}<br>Subject: <b>{escape(one['subject'])}</b>"
+        head = f"To: {_html(one['to'])}<br>Subject: <b>{_html(one['subject'])}</b>"
         body = one["body"] if len(one["body"]) < 500 else one["body"][:400].rstrip() + "\n…"
         jupyter.display(
             jupyter.HTML(
-                f'{STYLE}<div class="{CLASSES}" style="border-color: #d6246e">{head}<pre>{escape(body)}</pre></div>'
+                f'{STYLE}<div class="{CLASSES}" style="border-color: #d6246e">{head}<pre>{_html(body)}</pre></div>'
             )
         )
     orders = sum(len(one["orderIds"]) for one in mails)
@@ -522,7 +549,7 @@ def _one_line(shell: Any, kind: type, error: Exception, trace: TracebackType, tb
         shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
         return
     # What the kernel itself calls to send a traceback; there is no public way to send a shorter one.
-    shell._showtraceback(kind, error, [f"\x1b[1;31mError:\x1b[0m {_in_words(error)}"])
+    shell._showtraceback(kind, error, [f"\x1b[1;31mError:\x1b[0m {printable(_in_words(error))}"])
 
 
 def _in_words(error: Exception) -> str:
@@ -538,6 +565,18 @@ def _cell() -> int:
     return int(shell.execution_count) if shell is not None else 0
 
 
+def _html(text: str) -> str:
+    """Text from outside, such as a customer's or a subscriber's: it shows what it says, and does nothing."""
+    return escape(printable(text))
+
+
+def _code(text: str, language: str) -> str:
+    """Code as Markdown, in a fence that nothing in the code can close."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{printable(text)}\n{fence}"
+
+
 def _tell(text: str, colour: str = "green") -> None:
     jupyter.display(jupyter.HTML(_box(text, colour)))
 
@@ -547,24 +586,24 @@ def _account(html: str, passed: int, failed: int) -> None:
 
 
 def _box(text: str, colour: str) -> str:
-    return f'{STYLE}<div class="{CLASSES}" style="border-color: {COLOURS[colour]}">{escape(text)}</div>'
+    return f'{STYLE}<div class="{CLASSES}" style="border-color: {COLOURS[colour]}">{_html(text)}</div>'
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = "".join(f"<th>{_html(column)}</th>" for column in columns)
     head = f"<thead><tr>{head}</tr></thead>" if columns else ""
     body = "".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows)
-    caption = f"<caption>{escape(title)}</caption>" if title else ""
+    caption = f"<caption>{_html(title)}</caption>" if title else ""
     return f'{STYLE}<table class="{CLASSES}">{caption}{head}<tbody>{body}</tbody></table>'
 
 
 def _td(text: str) -> str:
     style = STYLES.get(text, "").removeprefix("bold ")
     if style:
-        return f'<td><b style="color: {COLOURS[style]}">{escape(text)}</b></td>'
+        return f'<td><b style="color: {COLOURS[style]}">{_html(text)}</b></td>'
     # What is short stays on one line; what is long may be broken anywhere, as ARNs have no blanks.
     style = ' style="white-space: nowrap"' if len(text) <= SHORT else ""
-    return f"<td{style}>{escape(text)}</td>"
+    return f"<td{style}>{_html(text)}</td>"
 
 
 def _cell_text(value: Any) -> str:

@@ -79,11 +79,14 @@ def load(path: str) -> ModuleType:
     """Import a lesson, such as `cleanup/teardown.py`; its name begins with a digit, or lies outside the package.
 
     Args:
-        path: from the repository's root.
+        path: from the repository's root, of a file or of a package's folder.
     """
+    file = REPOSITORY / path
+    if file.is_dir():
+        file /= "__init__.py"
     name = "workshop_" + path.removesuffix(".py").replace("/", "_")
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, REPOSITORY / path)
+        spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -241,6 +241,7 @@ def way_ended(document: dict[str, Any], **_: Any) -> WorkshopError | None:
         f"The way of order {document['orderId']} ends: reached {reached}, not {end['hop']}. Likely cause:"
         f" {end['cause']}.",
         f"Try: {end['remedy']}",
+        code=f"DeadEnd {end['hop']}",
     )
 
 

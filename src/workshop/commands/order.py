@@ -41,6 +41,7 @@ def order(
         raise WorkshopError(
             f"The API at {url} answered {status}: {answer.get('message', 'nothing')}.",
             remedy(status, ws.settings.options),
+            code=f"HTTP {status}",
         )
     placed: dict[str, Any] = {"orderId": order_id or _own_id(text) or answer["messageId"], "statusCode": status}
     ws.console.say(f"202 Accepted: order {placed['orderId']}")
@@ -61,4 +62,7 @@ def remedy(status: int, options: str) -> str:
         return "That were too many at once: try again in a second."
     if status >= 500:
         return f"See what is wrong: workshop verify{options}"
-    return "An order has a productId and a quantity of at least 1; see src/api/order.schema.json."
+    return (
+        "An order needs a productId and a quantity of at least 1, and has no field that src/api/order.schema.json"
+        " doesn't name."
+    )

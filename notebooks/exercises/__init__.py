@@ -1,0 +1,15 @@
+"""What the exercises of the notebooks ask for: one module for each, which tries an answer and says what is missing.
+
+A checker gets the context and the answer, and yields rows. It judges an answer by what it does, not by its words: a
+policy is put before IAM, a queue's attributes make a queue, a handler is called. In each module, functions named
+`try_…` do that and return what happened; `check` turns it into rows with hints. `trying` holds what they share.
+
+An answer is tried on resources of its own, which are deleted again, and never on what the learner has built.
+"""
+
+from . import api, cleanup, dynamodb, iam, lambda_1, lambda_2, overview, sns, sqs, streams
+
+#: `{number of the notebook: its checker}`.
+CHECKERS = dict(
+    enumerate(module.check for module in (overview, iam, dynamodb, sqs, lambda_1, streams, sns, lambda_2, api, cleanup))
+)
