@@ -19,7 +19,8 @@ from workshop.step import Resource, Step, Workshop
 
 step = Step(1, "iam", "Set up IAM policies and roles")
 
-#: role: (the service that assumes it, {policy: [(actions, ARN's service, resource, ARN's end)]}).
+#: role: (the service that assumes it, {policy: (actions, (ARN's service, its beginning, resource, its end))}).
+#: No resource stands for `*`.
 ROLES = {
     "Lambda-SQS-DynamoDB": (
         "lambda.amazonaws.com",
@@ -44,9 +45,11 @@ ROLES = {
         {
             # A stream's name is the moment in which it was switched on, which step 5 will decide: hence the star.
             "Lambda-Read-DynamoDBStreams": (
-                ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"],
+                ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
                 ("dynamodb", "table/", "ecommerce-orders", "/stream/*"),
             ),
+            # Lambda asks for this one, too. IAM knows no resource for it: on the stream's ARN it would allow nothing.
+            "Lambda-List-DynamoDBStreams": (["dynamodb:ListStreams"], None),
             "Lambda-Publish-SNS": (["sns:Publish"], ("sns", "", "ecommerce-orders-topic", "")),
             # Where the trigger reports records that POC-Lambda-2 finally could not pass on.
             "Lambda-Send-StreamDLQ": (["sqs:SendMessage"], ("sqs", "", "ecommerce-orders-stream-dlq", "")),
@@ -68,9 +71,16 @@ VERSIONS_KEPT = 5
 
 def policy_document(ws: Workshop, base: str) -> dict:
     """What a policy allows: a list of actions on one resource."""
-    actions, (service, before, resource, after) = POLICIES[base]
-    arn = ws.arn(service, f"{before}{ws.name(resource)}{after}")
-    return document({"Effect": "Allow", "Action": actions, "Resource": arn})
+    actions, place = POLICIES[base]
+    return document({"Effect": "Allow", "Action": actions, "Resource": arn_of(ws, place)})
+
+
+def arn_of(ws: Workshop, place: tuple | None) -> str:
+    """The ARN of where a right is needed, or forbidden; None stands for anywhere."""
+    if place is None:
+        return "*"
+    service, before, resource, after = place
+    return ws.arn(service, f"{before}{ws.name(resource)}{after}")
 
 
 def trust_document(service: str) -> dict:
@@ -108,13 +118,24 @@ def declare_role(base: str, service: str, policies: list[str]) -> None:
     @step.resource("role", base)
     def role(ws: Workshop, role: Resource) -> None:
         iam, trust = ws.client("iam"), trust_document(service)
+        # Where there is a permissions boundary, the role can do no more than that allows, whatever its policies say.
+        boundary = {"PermissionsBoundary": ws.settings.boundary} if ws.settings.boundary else {}
         role.ensure(
             lambda: iam.create_role(
                 RoleName=role.name,
                 AssumeRolePolicyDocument=json.dumps(trust),
                 Description=f"Orders workshop: assumed by {service}",
                 Tags=ws.tag_list,
+                **boundary,
             )
+        )
+        # One that nobody asked for stays: whoever set it knew why.
+        role.converge(
+            boundary,
+            lambda changed: iam.put_role_permissions_boundary(RoleName=role.name, **changed),
+            read=lambda: {
+                key: value.get("PermissionsBoundaryArn") for key, value in role.found.items() if key in boundary
+            },
         )
         role.converge(
             {"AssumeRolePolicyDocument": trust},
@@ -167,13 +188,8 @@ FORBIDDEN = [
 
 
 def target(ws: Workshop, place: tuple | None) -> str:
-    """The ARN of where a right is needed, or forbidden; None stands for anywhere."""
-    if place is None:
-        return "*"
-    service, before, resource, after = place
-    # Any stream will do: a right on all streams of the table must hold for each.
-    any_stream = after.replace("/stream/*", "/stream/2026-01-01T00:00:00.000")
-    return ws.arn(service, f"{before}{ws.name(resource)}{any_stream}")
+    """What to ask IAM about. Any stream will do: a right on all streams of the table must hold for each."""
+    return arn_of(ws, place).replace("/stream/*", "/stream/2026-01-01T00:00:00.000")
 
 
 def declare_checks(role: str, service: str, policies: dict) -> None:
@@ -186,7 +202,7 @@ def declare_checks(role: str, service: str, policies: dict) -> None:
     for policy, (actions, place) in policies.items():
 
         @step.check(f"{role}: may do what {policy} is for")
-        def able(ws: Workshop, actions: list[str] = actions, place: tuple = place) -> Finding:
+        def able(ws: Workshop, actions: list[str] = actions, place: tuple | None = place) -> Finding:
             arn = target(ws, place)
             allowed = simulate(ws, ws.need("role", role)["Arn"], [(action, arn) for action in actions])
             denied = [action for (action, _), yes in allowed.items() if not yes]

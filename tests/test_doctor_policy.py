@@ -28,7 +28,7 @@ from workshop.console import Console
 from workshop.embedded import ROOT_KEY, Embedded, adapt
 from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
-from workshop.participant import participant_policy
+from workshop.participant import PARTS, participant_policy
 from workshop.settings import PREFIX_LIMIT, Settings
 from workshop.tracing import follow
 
@@ -253,15 +253,11 @@ def test_doctor_does_not_like_an_address_behind_which_is_nobody(cli):
 # The policy, as it is for real AWS.
 
 
-def real_policy(root: Any, prefix: str) -> dict[str, Any]:
-    return participant_policy(dataclasses.replace(root, settings=dataclasses.replace(root.settings, prefix=prefix)))
-
-
 #: For these, AWS's service authorization reference knows no resource, or the resource has an id of AWS's choice and
 #: the statement narrows it by a condition.
 ANYWHERE = {
     "lambda:ListEventSourceMappings", "lambda:GetAccountSettings", "logs:DescribeLogGroups", "tag:GetResources",
-    "sts:GetCallerIdentity",
+    "sts:GetCallerIdentity", "sns:Unsubscribe",
 }  # fmt: skip
 BY_CONDITION = {
     "lambda:CreateEventSourceMapping", "lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping",
@@ -283,30 +279,67 @@ def test_the_policy_is_narrow(ws):
 
 
 def test_what_carries_the_tags_of_another_trainee_is_denied(user, prefix):
-    # The embedded AWS knows no tags in the policies of API Gateway's calls, but in those of log groups' it does: so
-    # the statement is tried out on these.
-    (denied,) = [one for one in participant_policy(user.root)["Statement"] if one["Effect"] == "Deny"]
-    assert denied["Action"] == "apigateway:*"
+    # Of log groups the embedded AWS knows the tags of the call and of the resource. Another right of the same user
+    # does not help.
     logs, everything = user.root.client("logs"), {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}
     groups = {"mine": {"Participant": prefix}, "bobs": {"Participant": "bob"}, "nobodys": {"Project": "other"}}
     for name, tags in groups.items():
         logs.create_log_group(logGroupName=f"{prefix}-{name}", tags=tags)
-    user.may({"Version": "2012-10-17", "Statement": [everything, denied | {"Action": "logs:*", "Resource": "*"}]})
+    document = printed_policy(user.root)
+    user.may(document | {"Statement": [*document["Statement"], everything]})
+    his = user.open(prefix).client("logs")
+    attempts: dict[str, Callable[[str], Any]] = {
+        "delete": lambda name: his.delete_log_group(logGroupName=f"{prefix}-{name}"),
+        "take": lambda name: his.tag_resource(
+            resourceArn=user.root.arn("logs", f"log-group:{prefix}-{name}"), tags={"Participant": prefix}),
+        "give": lambda name: his.create_log_group(logGroupName=f"{prefix}-new-{name}", tags=groups[name]),
+    }  # fmt: skip
     let = []
-    for name in groups:
-        with contextlib.suppress(ClientError):
-            user.open(prefix).client("logs").delete_log_group(logGroupName=f"{prefix}-{name}")
-            let.append(name)
-    assert let == ["mine", "nobodys"]
-    logs.delete_log_group(logGroupName=f"{prefix}-bobs")
+    for attempt in ("give", "take", "delete"):
+        for name in groups:
+            with contextlib.suppress(ClientError):
+                attempts[attempt](name)
+                let.append((attempt, name))
+    assert let == [(attempt, name) for attempt in ("give", "take", "delete") for name in ("mine", "nobodys")]
+    for name in ("bobs", "new-mine", "new-nobodys"):
+        logs.delete_log_group(logGroupName=f"{prefix}-{name}")
+
+
+#: In the longest of the regions of each partition.
+PLACES = [
+    ("aws", "us-east-1"),
+    ("aws", "ap-southeast-2"),
+    ("aws-cn", "cn-northwest-1"),
+    ("aws-us-gov", "us-gov-west-1"),
+]
+
+
+def size(ws: Any, prefix_length: int, partition: str, region: str, part: str) -> int:
+    """Characters without white space, for a prefix and a place."""
+    settings = dataclasses.replace(ws.settings, prefix="a" * prefix_length, region=region)
+    document = participant_policy(dataclasses.replace(ws, settings=settings, partition=partition), part)
+    return len(json.dumps(document, separators=(",", ":")))
 
 
 @pytest.mark.parametrize("prefix_length", [0, 5, PREFIX_LIMIT])
-def test_the_policy_fits(ws, prefix_length):
-    document = real_policy(ws, "a" * prefix_length)
-    text = json.dumps(document, separators=(",", ":"))
-    for region in (ws.region, "ap-southeast-2"):
-        assert len(text.replace(ws.region, region)) < LONGEST_POLICY
+@pytest.mark.parametrize(("partition", "region"), PLACES)
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_of_the_policy_leaves_room_for_another_step(ws, part, partition, region, prefix_length):
+    assert size(ws, prefix_length, partition, region, part) <= 0.75 * LONGEST_POLICY
+
+
+def test_the_whole_policy_fits_for_prefixes_as_people_choose_them(ws):
+    assert size(ws, 10, "aws", "us-east-1", "") <= LONGEST_POLICY
+
+
+def test_the_parts_say_together_what_the_whole_says(ws):
+    def said(document: dict[str, Any]) -> set[str]:
+        return {json.dumps(statement, sort_keys=True) for statement in document["Statement"]}
+
+    parts = [said(participant_policy(ws, part)) for part in PARTS]
+    assert set.union(*parts) == said(participant_policy(ws))
+    # What is denied, each of them denies.
+    assert {json.loads(one)["Effect"] for one in set.intersection(*parts)} == {"Deny"}
 
 
 def test_the_doctor_may_ask_for_the_rights_of_who_asks(ws):
@@ -326,6 +359,15 @@ def test_the_policy_is_printed(cli, ws):
     ran = cli("policy")
     assert ran.code == 0, ran.err
     assert actions_of(ran.json) == actions_of(participant_policy(ws))
+    parts = [cli("policy", "--part", part).json for part in PARTS]
+    assert set().union(*map(actions_of, parts)) == actions_of(ran.json)
+    assert not [arn for one in parts[0]["Statement"] for arn in one["Resource"] if ":sqs:" in arn]
+
+
+@pytest.mark.parametrize("wrong", [("--part", "sqs"), ("--part", "iam", "--boundary"), ("--boundary-arn", "boundary")])
+def test_what_policy_does_not_print(cli, wrong):
+    ran = cli("policy", *wrong)
+    assert (ran.code, ran.out, len(ran.errors)) == (2, "", 1)
 
 
 # The policy proves enough.

@@ -39,6 +39,7 @@ from workshop.settings import DEFAULT_REGION, Settings
 from workshop.step import Step, Workshop
 from workshop.tracing import way_ended
 
+BOUNDARY = {"envvar": VARIABLES["boundary"], "metavar": "ARN", "help": "The permissions boundary of the roles."}
 COMMON = {
     "target": Annotated[str, typer.Option(envvar=VARIABLES["target"], help="local (the embedded AWS) or aws.")],
     "region": Annotated[str | None, typer.Option(envvar=VARIABLES["region"], help=f"Default: {DEFAULT_REGION}.")],
@@ -47,8 +48,11 @@ COMMON = {
     "environment": Annotated[str, typer.Option(envvar=VARIABLES["environment"], help="The API's stage, and a tag.")],
     "email": Annotated[str | None, typer.Option(envvar=VARIABLES["email"], help="Who is notified of orders.")],
     "state_dir": Annotated[Path | None, typer.Option(envvar=VARIABLES["state_dir"], help="Default: .workshop/ here.")],
+    "boundary": Annotated[str | None, typer.Option(**BOUNDARY)],
     "yes": Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")],
 }
+#: `policy --boundary` prints the boundary itself.
+FOR_POLICY = COMMON | {"boundary": Annotated[str | None, typer.Option("--boundary-arn", **BOUNDARY)]}
 DEFAULTS: dict[str, Any] = {"target": "local", "prefix": "", "environment": "dev", "yes": False}
 SHOW_CLI = Annotated[
     bool | None,
@@ -88,6 +92,7 @@ def command(
     *,
     name: str | None = None,
     json: bool = False,
+    options: dict[str, Any] = COMMON,
     check: Callable[..., object] = lambda **options: None,
     failure: Callable[..., WorkshopError | None] = lambda result, **options: None,
 ) -> None:
@@ -98,6 +103,7 @@ def command(
         function: takes the context `ws`, or `settings` and `console`; then its own options.
         name: what it is called; by default like the function.
         json: whether `--json` prints what it returns.
+        options: the common options.
         check: looks at the function's options before anything is started or asked.
         failure: tells from the result and the function's options what the command ends with, if it fails.
     """
@@ -107,22 +113,22 @@ def command(
     @functools.wraps(function)
     def run(ctx: typer.Context, **given: Any) -> None:
         as_json = given.pop("json", False)
-        options = {p.name: given.pop(p.name) for p in own}
+        typed = {p.name: given.pop(p.name) for p in own}
         console = Console(json_only=as_json)
         settings = settings_of(ctx, given)
-        check(**options)
+        check(**typed)
         if takes_workshop:
-            result = function(open_workshop(settings, console), **options)
+            result = function(open_workshop(settings, console), **typed)
         else:
-            result = function(settings=settings, console=console, **options)
+            result = function(settings=settings, console=console, **typed)
         if as_json:
             console.json(result)
-        problem = failure(result, **options)
+        problem = failure(result, **typed)
         if problem is not None:
             raise problem
 
     kind = inspect.Parameter.KEYWORD_ONLY
-    common = {"json": JSON, **COMMON} if json else COMMON
+    common = {"json": JSON, **options} if json else options
     parameters = [
         inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
         *(p.replace(kind=kind) for p in own),
@@ -181,7 +187,7 @@ def join_commands() -> None:
     command(app, redrive_command.redrive, json=True, failure=redrive_command.refused)
     command(app, cost_command.cost, json=True)
     command(app, cli_script_command.cli_script, name="cli-script")
-    command(app, policy_command.policy)
+    command(app, policy_command.policy, options=FOR_POLICY)
     command(app, doctor_command.doctor, json=True, failure=doctor_command.unwell)
     command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)
     command(app, demo_command.demo)

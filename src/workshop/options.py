@@ -19,6 +19,7 @@ VARIABLES = {
     "environment": "WORKSHOP_ENVIRONMENT",
     "email": "WORKSHOP_EMAIL",
     "state_dir": "WORKSHOP_STATE_DIR",
+    "boundary": "WORKSHOP_BOUNDARY",
 }
 
 

@@ -4,22 +4,24 @@ The actions stand here by kind of resource, and the resources come from the step
 policy names exactly what the steps make. Where AWS knows no resource for an action, or gives a thing its id only
 when it is made, the policy says `*` or narrows by what the thing belongs to.
 
-Who may write policies and hand them to a function can in the end do whatever a policy can say. Where that is too
-much, somebody else runs step 1, and the participant gets this policy without its writes to IAM.
+Two dangers decide the rest. Who may write policies and hand them to a function could do whatever a policy can say:
+so a participant makes roles only within a *permissions boundary* (`workshop.boundary`), which no policy of theirs
+outweighs. And tags say whose a thing is: so nobody may put another participant's name on anything, or touch what
+carries one.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+from workshop.boundary import boundary_arn
 from workshop.context import Workshop
-
-Statement = dict[str, Any]
+from workshop.policies import Statement, document
 
 #: `{kind: actions}`, for what has an ARN that can be known beforehand.
 ACTIONS: dict[str, list[str]] = {
     "role": [
-        "iam:CreateRole", "iam:GetRole", "iam:TagRole", "iam:UpdateAssumeRolePolicy", "iam:DeleteRole",
-        "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:DeleteRolePolicy",
-        "iam:SimulatePrincipalPolicy",
+        "iam:GetRole", "iam:TagRole", "iam:DeleteRole", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
+        "iam:GetRolePolicy", "iam:DeleteRolePolicy", "iam:SimulatePrincipalPolicy",
     ],
     "policy": [
         "iam:CreatePolicy", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:CreatePolicyVersion",
@@ -48,99 +50,116 @@ ACTIONS: dict[str, list[str]] = {
         "sns:ListTagsForResource", "sns:Subscribe", "sns:ListSubscriptionsByTopic",
     ],
 }  # fmt: skip
+#: What can make a role more powerful: allowed only for roles within the boundary.
+MAKE_POWERFUL = ["iam:CreateRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy"]
+#: For these, AWS knows no resource, or only all of them.
+ANYWHERE = [
+    "lambda:ListEventSourceMappings", "lambda:GetAccountSettings", "logs:DescribeLogGroups", "tag:GetResources",
+    "sns:Unsubscribe",
+]  # fmt: skip
 
 
-def participant_policy(ws: Workshop) -> dict[str, Any]:
+def participant_policy(ws: Workshop, part: str = "") -> dict[str, Any]:
     """The IAM policy that lets somebody run the whole workshop with this prefix, and nothing else.
 
+    Args:
+        ws: the context.
+        part: a key of `PARTS`, for one of the documents that together say the same; by default all in one.
+
     Returns:
-        The policy document, for a customer-managed policy (at most 6,144 characters without white space).
+        The policy document. A customer-managed policy holds at most 6,144 characters without white space.
     """
-    arns = {kind: arns_of(ws, kind) for kind in ACTIONS}
-    everyone = ws.arn("lambda", "event-source-mapping:*")
-    only_our_functions = {"ArnEquals": {"lambda:FunctionArn": arns["function"]}}
-    apis = f"arn:{ws.partition}:apigateway:{ws.region}::"
-    statements: list[Statement] = [
-        {"Effect": "Allow", "Action": actions, "Resource": arns[kind]} for kind, actions in ACTIONS.items()
-    ]
-    statements += [
-        {
-            "Effect": "Allow",
-            "Action": ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
-            "Resource": arns["role"],
-            "Condition": {"ArnLike": {"iam:PolicyARN": arns["policy"]}},
-        },
-        {
-            "Effect": "Allow",
-            "Action": "iam:PassRole",
-            "Resource": arns["role"],
-            "Condition": {
-                "StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com", "apigateway.amazonaws.com"]}
-            },
-        },
-        {
-            "Effect": "Allow",
-            "Action": [
-                "lambda:CreateEventSourceMapping",
-                "lambda:UpdateEventSourceMapping",
-                "lambda:DeleteEventSourceMapping",
-            ],
-            "Resource": "*",
-            "Condition": only_our_functions,
-        },
-        {"Effect": "Allow", "Action": ["lambda:TagResource", "lambda:ListTags"], "Resource": everyone},
-        {
-            "Effect": "Allow",
-            "Action": ["dynamodb:GetShardIterator", "dynamodb:GetRecords"],
-            "Resource": [f"{arn}/stream/*" for arn in arns["table"]],
-        },
+    parts = [PARTS[part]] if part else PARTS.values()
+    return document(*(statement for allow in parts for statement in allow(ws)), *_other_peoples_tags(ws))
+
+
+def _iam(ws: Workshop) -> list[Statement]:
+    """Roles, policies, and what may be done with them."""
+    roles, own_policies = arns_of(ws, "role"), arns_of(ws, "policy")
+    return [
+        _allow(ACTIONS["role"], roles),
+        _allow(ACTIONS["policy"], own_policies),
+        # Only attaching is about a policy: hence "if exists".
+        _allow(
+            MAKE_POWERFUL,
+            roles,
+            StringEquals={"iam:PermissionsBoundary": boundary_arn(ws)},
+            ArnLikeIfExists={"iam:PolicyARN": own_policies},
+        ),
+        _allow("iam:DetachRolePolicy", roles, ArnLike={"iam:PolicyARN": own_policies}),
+        _allow(
+            "iam:PassRole",
+            roles,
+            StringEquals={"iam:PassedToService": ["lambda.amazonaws.com", "apigateway.amazonaws.com"]},
+        ),
         # Whether somebody else has a policy of our name, in no path.
-        {
-            "Effect": "Allow",
-            "Action": "iam:GetPolicy",
-            "Resource": [
+        _allow(
+            "iam:GetPolicy",
+            [
                 ws.arn("iam", f"policy/{ws.name(name)}")
                 for name in (["*"] if ws.settings.prefix else ["Lambda-*", "APIGateway-*"])
             ],
-        },
+        ),
         # The doctor asks what the caller himself may do.
-        {
-            "Effect": "Allow",
-            "Action": "iam:SimulatePrincipalPolicy",
-            "Resource": ws.arn("iam", "user/${aws:username}"),
-        },
-        # A subscription's ARN is the topic's with an id behind it.
-        {"Effect": "Allow", "Action": "sns:Unsubscribe", "Resource": [f"{arn}:*" for arn in arns["topic"]]},
-        # An API's id is AWS's choice, but its tags say whose it is, and all that is in it inherits them:
+        _allow("iam:SimulatePrincipalPolicy", ws.arn("iam", "user/${aws:username}")),
+    ]
+
+
+def _services(ws: Workshop) -> list[Statement]:
+    """Everything that orders go through."""
+    named = [_allow(actions, arns_of(ws, kind)) for kind, actions in ACTIONS.items() if kind not in ("role", "policy")]
+    streams = [f"{arn}/stream/*" for arn in arns_of(ws, "table")]
+    mappings, me = ws.arn("lambda", "event-source-mapping:*"), ws.settings.participant
+    apis = f"arn:{ws.partition}:apigateway:{ws.region}::"
+    return [
+        *named,
+        _allow(["dynamodb:GetShardIterator", "dynamodb:GetRecords"], streams),
+        # A mapping's id is AWS's choice; it belongs to its function.
+        _allow(
+            [f"lambda:{verb}EventSourceMapping" for verb in ("Create", "Update", "Delete")],
+            "*",
+            ArnEquals={"lambda:FunctionArn": arns_of(ws, "function")},
+        ),
+        _allow("lambda:TagResource", mappings, StringEquals={"aws:RequestTag/Participant": me}),
+        _allow("lambda:ListTags", mappings),
+        # An API's id is AWS's choice as well, but its tags say whose it is, and all that is in it inherits them:
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
+        _allow("apigateway:GET", f"{apis}/restapis"),
+        _allow("apigateway:POST", f"{apis}/restapis", StringEquals={"aws:RequestTag/Participant": me}),
+        _allow(
+            [f"apigateway:{verb}" for verb in ("GET", "POST", "PUT", "PATCH", "DELETE")],
+            f"{apis}/restapis/*",
+            StringEquals={"aws:ResourceTag/Participant": me},
+        ),
+        # Who tags an API also needs PATCH on the API itself.
+        _allow(["apigateway:GET", "apigateway:PUT"], f"{apis}/tags/*"),
+        _allow(ANYWHERE, "*"),
+    ]
+
+
+def _other_peoples_tags(ws: Workshop) -> list[Statement]:
+    """Nobody puts another participant's name on anything, nor touches what carries one.
+
+    It is denied, so that no other policy of the same user helps. Each document says it, so that each is safe alone.
+    """
+    return [
         {
             "Effect": "Deny",
-            "Action": "apigateway:*",
-            "Resource": f"{apis}/*",
-            "Condition": {
-                "Null": {"aws:ResourceTag/Participant": "false"},
-                "StringNotEquals": {"aws:ResourceTag/Participant": ws.settings.participant},
-            },
-        },
-        {"Effect": "Allow", "Action": ["apigateway:GET", "apigateway:POST"], "Resource": f"{apis}/restapis"},
-        {
-            "Effect": "Allow",
-            "Action": [f"apigateway:{verb}" for verb in ("GET", "POST", "PUT", "PATCH", "DELETE")],
-            "Resource": [f"{apis}/restapis/*", f"{apis}/tags/*"],
-        },
-        # For these, AWS knows no resource, or only all of them.
-        {
-            "Effect": "Allow",
-            "Action": [
-                "lambda:ListEventSourceMappings",
-                "lambda:GetAccountSettings",
-                "logs:DescribeLogGroups",
-                "tag:GetResources",
-            ],
+            "Action": "*",
             "Resource": "*",
-        },
+            "Condition": {"Null": {key: "false"}, "StringNotEquals": {key: ws.settings.participant}},
+        }
+        for key in ("aws:RequestTag/Participant", "aws:ResourceTag/Participant")
     ]
-    return {"Version": "2012-10-17", "Statement": statements}
+
+
+#: The two documents into which the policy can be split, so that there is room in each.
+PARTS: dict[str, Callable[[Workshop], list[Statement]]] = {"iam": _iam, "services": _services}
+
+
+def _allow(actions: str | list[str], resources: str | list[str], **condition: dict[str, Any]) -> Statement:
+    statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    return statement | {"Condition": condition} if condition else statement
 
 
 def arns_of(ws: Workshop, kind: str) -> list[str]:

@@ -19,6 +19,8 @@ LOCAL_EMAIL = "trainee@example.com"
 LONGEST_ROLE, ROLE_NAME_LIMIT = "Lambda-SQS-DynamoDB", 64
 PREFIX_LIMIT = ROLE_NAME_LIMIT - len(LONGEST_ROLE) - 1
 
+#: The ARN of a managed policy, of the account or of AWS: what IAM takes as a permissions boundary.
+BOUNDARY = r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+"
 #: What `Participant` says where there is no prefix; no prefix may be called so.
 NOBODY_IN_PARTICULAR = "default"
 
@@ -39,6 +41,7 @@ class Settings:
     email: str | None = None
     state_dir: Path = field(default=REPOSITORY / ".workshop")
     yes: bool = False
+    boundary: str | None = None
 
     def __post_init__(self) -> None:
         if self.target not in ("local", "aws"):
@@ -52,6 +55,11 @@ class Settings:
             )
         if self.email is not None:
             _check_email(self.email)
+        if self.boundary is not None and not re.fullmatch(BOUNDARY, self.boundary):
+            raise UsageError(
+                f"--boundary is {self.boundary!r}, which is not the ARN of a policy.",
+                f"Try arn:aws:iam::123456789012:policy/{PROJECT}-boundary.",
+            )
 
     @property
     def participant(self) -> str:

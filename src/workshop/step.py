@@ -143,9 +143,11 @@ class Step:
             verdicts = [run_check(ws, self.number, self.command, check) for check in self.checks if not check.sends]
             wrong = next((verdict for verdict in verdicts if not verdict.passed), None)
             if wrong is not None:
+                remedy = f"Ask for this right, or ask who has it to run: workshop {self.command}{ws.settings.options}"
+                if resource.kind == "role" and ws.settings.boundary is None:
+                    remedy = f"If you were given the ARN of a boundary, add --boundary ARN. {remedy}"
                 raise WorkshopError(
-                    f"{denied}, and it does not do as somebody else left it: {wrong.name} ({wrong.detail}).",
-                    f"Ask for this right, or ask who has it to run: workshop {self.command}{ws.settings.options}",
+                    f"{denied}, and it does not do as somebody else left it: {wrong.name} ({wrong.detail}).", remedy
                 ) from None
             resource.result = "unchanged"
             ws.console.note(

@@ -130,7 +130,7 @@ def about_the_account(ws: Workshop) -> Iterator[Question]:
     yield (
         "Every right that is needed is there",
         lambda: every_right(ws),
-        f"Give this to somebody who can grant it: workshop policy{ws.settings.options}",
+        f"Give this to somebody who can grant it: workshop policy{ws.settings.options}{of_boundary(ws)}",
     )
     yield (
         "Somebody can be notified",
@@ -187,6 +187,9 @@ def every_right(ws: Workshop) -> Finding:
         # What a condition asks for, the real call brings along.
         keys = [pair for operator in statement.get("Condition", {}).values() for pair in operator.items()]
         context = {key: as_list(values)[0] for key, values in keys}
+        if ws.settings.boundary is None:
+            # Then a role is made without one.
+            context.pop("iam:PermissionsBoundary", None)
         needed = [
             (action, resource.replace("${aws:username}", principal.rpartition("/")[2]))
             for action in as_list(statement["Action"])
@@ -198,6 +201,13 @@ def every_right(ws: Workshop) -> Finding:
         missing |= {action for action, resource in needed if (action.lower(), resource) in denied}
         count += len(needed)
     return holds(not missing, f"missing: {', '.join(sorted(missing))}" if missing else f"{count} rights", "all")
+
+
+def of_boundary(ws: Workshop) -> str:
+    """What to add to the remedy for missing rights: whose roles must have a boundary is denied to make them without."""
+    if ws.settings.boundary:
+        return f" --boundary-arn {ws.settings.boundary}"
+    return "; if you were given the ARN of a boundary, add --boundary ARN"
 
 
 def mailbox(email: str | None) -> str:

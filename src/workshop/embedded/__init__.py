@@ -365,13 +365,17 @@ def adapt(policy: dict[str, Any]) -> dict[str, Any]:
     """A policy that lets on an embedded AWS what the given one lets on AWS.
 
     ministack asks for some actions on `*` where AWS asks for them on the one resource, and knows none of the
-    condition keys that IAM and Lambda bring along (`iam:PolicyARN`, `iam:PassedToService`, `lambda:FunctionArn`).
+    condition keys that IAM, Lambda and API Gateway bring along (`iam:PolicyARN`, `lambda:FunctionArn`). It takes a
+    variable in a resource as it is written.
     """
+    # Names begin with the variable, so that this is what it stands for at most.
+    policy = json.loads(json.dumps(policy).replace("${aws:PrincipalTag/Participant}", "*"))
     statements = [
         {key: value for key, value in statement.items() if key != "Condition" or statement["Effect"] == "Deny"}
         for statement in policy["Statement"]
     ]
-    listed = [[one["Action"]] if isinstance(one["Action"], str) else one["Action"] for one in statements]
+    allowed = [one["Action"] for one in statements if one["Effect"] == "Allow"]
+    listed = [[actions] if isinstance(actions, str) else actions for actions in allowed]
     actions = {action for several in listed for action in several}
     unnarrowed = sorted(actions & set(UNNARROWED))
     return {**policy, "Statement": [*statements, {"Effect": "Allow", "Action": unnarrowed, "Resource": "*"}]}

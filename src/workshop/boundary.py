@@ -1,0 +1,67 @@
+"""The permissions boundary: the most that a role may do which a participant makes, whatever its policies say.
+
+An instructor makes it once in an account, for all participants and all regions. Where `workshop policy` lets a
+participant make and change roles, it lets only roles of this boundary, so a policy that says more has no effect.
+
+Whose role it is, its own tag `Participant` says; participants can put no other name on one. The boundary allows
+what the workshop's three roles need, on the resources named after that participant. The rest it *denies*: a
+resource's own policy could let a role's session in past a boundary that is merely silent:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
+"""
+
+from typing import Any
+
+from workshop.context import Workshop
+from workshop.policies import Statement, document
+from workshop.settings import NOBODY_IN_PARTICULAR, PROJECT
+
+#: It lies in no path: those in `/ecommerce-serverless-poc/…/` are the participants' own.
+NAME = f"{PROJECT}-boundary"
+#: Whose role is calling.
+WHOSE = "aws:PrincipalTag/Participant"
+#: What the workshop's roles may do: `{resource: actions}`, each by its ARN's service, its name's beginning and end.
+RIGHTS = {
+    ("sqs", "", "ecommerce-orders-queue"): [
+        "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage",
+    ],
+    ("sqs", "", "ecommerce-orders-stream-dlq"): ["sqs:SendMessage"],
+    ("dynamodb", "table/", "ecommerce-orders"): ["dynamodb:PutItem"],
+    ("dynamodb", "table/", "ecommerce-orders/stream/*"): [
+        "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
+    ],
+    ("sns", "", "ecommerce-orders-topic"): ["sns:Publish"],
+    ("logs", "log-group:/aws/lambda/", "POC-Lambda-*"): ["logs:CreateLogStream", "logs:PutLogEvents"],
+}  # fmt: skip
+#: AWS knows no resource for it.
+ANYWHERE = ["dynamodb:ListStreams"]
+
+
+def boundary_arn(ws: Workshop) -> str:
+    """The ARN of the boundary for this participant's roles: of the one that was asked for, or of the account's."""
+    return ws.settings.boundary or ws.arn("iam", f"policy/{NAME}")
+
+
+def boundary_policy(ws: Workshop) -> dict[str, Any]:
+    """The boundary's document: the same for everybody in the account."""
+
+    def allow(names: str, operator: str) -> list[Statement]:
+        who = {operator: {WHOSE: NOBODY_IN_PARTICULAR}}
+        return [
+            {"Effect": "Allow", "Action": actions, "Resource": _anywhere(ws, service, f"{before}{names}{name}"),
+             "Condition": who}
+            for (service, before, name), actions in RIGHTS.items()
+        ]  # fmt: skip
+
+    allowed = sorted({action for actions in RIGHTS.values() for action in actions} | {*ANYWHERE})
+    return document(
+        *allow(f"${{{WHOSE}}}-", "StringNotEquals"),
+        # Without a prefix, names are those of the specification.
+        *allow("", "StringEquals"),
+        {"Effect": "Allow", "Action": ANYWHERE, "Resource": "*"},
+        {"Effect": "Deny", "NotAction": allowed, "Resource": "*"},
+    )
+
+
+def _anywhere(ws: Workshop, service: str, resource: str) -> str:
+    """The ARN of a resource in whatever region: IAM's policies are the same in all."""
+    return f"arn:{ws.partition}:{service}:*:{ws.account}:{resource}"
