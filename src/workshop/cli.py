@@ -39,7 +39,11 @@ from workshop.settings import DEFAULT_REGION, Settings
 from workshop.step import Step, Workshop
 from workshop.tracing import way_ended
 
-BOUNDARY = {"envvar": VARIABLES["boundary"], "metavar": "ARN", "help": "The permissions boundary of the roles."}
+BOUNDARY: dict[str, Any] = {
+    "envvar": VARIABLES["boundary"],
+    "metavar": "ARN",
+    "help": "The permissions boundary of the roles.",
+}
 COMMON = {
     "target": Annotated[str, typer.Option(envvar=VARIABLES["target"], help="local (the embedded AWS) or aws.")],
     "region": Annotated[str | None, typer.Option(envvar=VARIABLES["region"], help=f"Default: {DEFAULT_REGION}.")],
