@@ -250,6 +250,112 @@ def test_doctor_does_not_like_an_address_behind_which_is_nobody(cli):
     assert "--email" in ran.errors[0]
 
 
+class Signed:
+    """Somebody who signed in to a role that lies in a path, as IAM Identity Center makes them."""
+
+    def __init__(self, root: Any, monkeypatch: Any, *documents: dict[str, Any]) -> None:
+        self.root, self.iam = root, root.client("iam")
+        self.name = f"AWSReservedSSO_{root.settings.prefix}"
+        trust = {"Effect": "Allow", "Principal": {"AWS": root.account}, "Action": "sts:AssumeRole"}
+        role = self.iam.create_role(
+            RoleName=self.name,
+            Path="/people/sso.example.com/eu-central-1/",
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )["Role"]
+        self.arn, self.documents = role["Arn"], documents
+        for number, document in enumerate(documents):
+            self.iam.put_role_policy(RoleName=self.name, PolicyName=str(number), PolicyDocument=json.dumps(document))
+        session = root.client("sts").assume_role(RoleArn=self.arn, RoleSessionName="alice@example.com")["Credentials"]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
+        monkeypatch.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
+
+    def delete(self) -> None:
+        for number, _ in enumerate(self.documents):
+            self.iam.delete_role_policy(RoleName=self.name, PolicyName=str(number))
+        self.iam.delete_role(RoleName=self.name)
+
+
+def own_role(*actions: str) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": list(actions), "Resource": "*"}}
+
+
+@pytest.fixture
+def sign_in(user, monkeypatch) -> Iterator[Callable[..., Signed]]:
+    """Sign in to a role with these policies."""
+    made = []
+
+    def signed(*documents: dict[str, Any]) -> Signed:
+        made.append(Signed(user.root, monkeypatch, *documents))
+        return made[-1]
+
+    yield signed
+    for one in made:
+        one.delete()
+
+
+def rights_row(prefix: str, state_dir: Any) -> dict[str, Any]:
+    document = doctor(Settings(target="aws", prefix=prefix, email=READER, state_dir=state_dir), Console())
+    (row,) = [check for check in document["checks"] if "right" in check["name"]]
+    return row
+
+
+@pytest.fixture
+def roles_with_paths(user, monkeypatch) -> list[str]:
+    """Lets IAM know a role by its ARN with its path, and by no other, as AWS does; lists whom it was asked about.
+
+    The embedded AWS takes the path for a part of the role's name, so it is taken off on the way there.
+    """
+    asked: list[str] = []
+
+    def as_aws_does(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params["PolicySourceArn"])
+        before, name = asked[-1].split("/", 1)[0], asked[-1].rpartition("/")[2]
+        assert asked[-1] == user.root.client("iam").get_role(RoleName=name)["Role"]["Arn"]
+        params["PolicySourceArn"] = f"{before}/{name}"
+
+    made = Clients.__call__
+
+    def client(self: Clients, service: str) -> Any:
+        events = made(self, service).meta.events
+        if service == "iam":
+            events.register("provide-client-params.iam.SimulatePrincipalPolicy", as_aws_does, unique_id="paths")
+        return made(self, service)
+
+    monkeypatch.setattr(Clients, "__call__", client)
+    return asked
+
+
+def test_doctor_of_somebody_who_signed_in_to_a_role_in_a_path(user, sign_in, prefix, roles_with_paths):
+    role = sign_in(printed_policy(user.root), own_role("iam:GetRole", "iam:SimulatePrincipalPolicy"))
+    row = rights_row(prefix, user.state_dir)
+    assert row["passed"], row
+    # A session's ARN has no path: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    assert set(roles_with_paths) == {role.arn}
+
+
+def test_doctor_of_a_role_names_what_is_missing(user, sign_in, prefix, roles_with_paths):
+    allowed = without(printed_policy(user.root), "sqs:CreateQueue")
+    sign_in(allowed, own_role("iam:GetRole", "iam:SimulatePrincipalPolicy"))
+    row = rights_row(prefix, user.state_dir)
+    assert not row["passed"]
+    assert row["detail"] == "found missing: sqs:CreateQueue, expected all"
+    assert "workshop policy" in row["remedy"]
+
+
+@pytest.mark.parametrize("denied", ["iam:GetRole", "iam:SimulatePrincipalPolicy"])
+def test_doctor_of_a_role_that_may_not_look_itself_up(user, sign_in, prefix, heard, denied):
+    role = sign_in(printed_policy(user.root), own_role("iam:GetRole", "iam:SimulatePrincipalPolicy"))
+    heard.refuse(denied.removeprefix("iam:"), "AccessDenied", f"not authorized to perform: {denied}", 403)
+    row = rights_row(prefix, user.state_dir)
+    assert not row["passed"]
+    assert denied in row["detail"]
+    # Neither is there a policy to print for that, nor may it look as if the other rights were missing.
+    assert "missing" not in row["detail"]
+    for word in ("iam:GetRole", "iam:SimulatePrincipalPolicy", role.name):
+        assert word in row["remedy"]
+
+
 # The policy, as it is for real AWS.
 
 

@@ -22,6 +22,7 @@ from workshop.opening import open_workshop
 from workshop.participant import participant_policy
 from workshop.settings import Settings
 from workshop.step import Workshop
+from workshop.waiting import is_denied
 
 #: A question: its name, how it is answered, and what to do if the answer is no.
 Question = tuple[str, Callable[[], Finding], str]
@@ -76,7 +77,9 @@ def answer(question: Question) -> dict[str, Any]:
     name, ask, remedy = question
     try:
         finding = ask()
-    except (WorkshopError, ClientError, BotoCoreError) as error:
+    except WorkshopError as error:
+        return _row(name, False, error.problem, error.remedy or remedy)
+    except (ClientError, BotoCoreError) as error:
         return _row(name, False, " ".join(str(error).split()), remedy)
     return _row(name, finding.passed, finding.detail, "" if finding.passed else remedy)
 
@@ -175,11 +178,31 @@ def region_enabled(ws: Workshop) -> Finding:
 
 
 def every_right(ws: Workshop) -> Finding:
-    """Whether IAM would let this caller do all that `workshop policy` lists; the root user may do everything."""
+    """Whether IAM would let this caller do all that `workshop policy` lists; the root user may do everything.
+
+    Raises:
+        WorkshopError: the caller's role may not be looked up, so that nobody can tell.
+    """
     if ws.identity.endswith(":root"):
         return holds(True, "the root user; a user of your own would be better", "")
-    # A session's rights are those of its role.
-    principal = re.sub(r":sts:(.*):assumed-role/([^/]+)/.*", r":iam:\1:role/\2", ws.identity)
+    session = re.search(r":assumed-role/([^/]+)/", ws.identity)
+    if session is None:
+        return _rights_of(ws, ws.identity, user=ws.identity.rpartition("/")[2])
+    role = session.group(1)
+    try:
+        # A session's rights are those of its role, and only IAM knows the path in which that lies.
+        return _rights_of(ws, ws.client("iam").get_role(RoleName=role)["Role"]["Arn"])
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        raise WorkshopError(
+            f"Your rights cannot be looked up: {explain(error).problem}",
+            f"Ask for iam:GetRole and iam:SimulatePrincipalPolicy on your own role {role}, or do without this check.",
+        ) from None
+
+
+def _rights_of(ws: Workshop, principal: str, user: str | None = None) -> Finding:
+    """Compare a principal's rights with those that `workshop policy` lists; a role has no user's name."""
     missing, count = set(), 0
     for statement in participant_policy(ws)["Statement"]:
         if statement["Effect"] == "Deny":
@@ -191,9 +214,10 @@ def every_right(ws: Workshop) -> Finding:
             # Then a role is made without one.
             context.pop("iam:PermissionsBoundary", None)
         needed = [
-            (action, resource.replace("${aws:username}", principal.rpartition("/")[2]))
+            (action, resource.replace("${aws:username}", user or ""))
             for action in as_list(statement["Action"])
             for resource in as_list(statement["Resource"])
+            if user is not None or "${aws:username}" not in resource
         ]
         allowed = simulate(ws, principal, needed, context)
         # IAM may answer in another spelling; the policy's own is what one looks for.
