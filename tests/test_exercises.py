@@ -456,7 +456,7 @@ WRONG = {
         "all that read": (policy("dynamodb:Get*"), "It also allows dynamodb:GetResourcePolicy"),
         "PartiQL": (policy(["dynamodb:GetItem", "dynamodb:PartiQLSelect"]), "dynamodb:PartiQLSelect. Name one action"),
         "every table": (policy(resource="*"), "on table/somebody-elses-table"),
-        "tables that begin so": (policy(resource=lambda ws: f"{table(ws)}*"), "ecommerce-orders-archive. Name one"),
+        "tables that begin so": (policy(resource=lambda ws: f"{table(ws)}*"), "ecommerce-orders-archive"),
         "any region": (
             policy(resource=lambda ws: table(ws).replace(ws.region, "*")),
             "Name one resource, the whole ARN",
@@ -469,6 +469,11 @@ WRONG = {
             policy(resource=None, NotResource="arn:aws:dynamodb:us-east-1:111122223333:table/x"),
             "Name one resource",
         ),
+        "two tables": (
+            policy(resource=lambda ws: [table(ws), ws.arn("dynamodb", "table/customers")]),
+            "dynamodb:GetItem on table/customers",
+        ),
+        "a queue too": (also("sqs:PurgeQueue", "arn:aws:sqs:us-east-1:000000000000:q*"), "sqs:PurgeQueue on qx"),
         "a name for an ARN": (
             policy(resource=lambda ws: ws.name("ecommerce-orders")),
             "IAM denies dynamodb:GetItem on arn:",
@@ -536,7 +541,15 @@ WRONG = {
         "crashes on nothing": (value(lambda records: new_orders([records[0], *records[1:]])), "IndexError"),
     },
     6: {
-        "anybody's alarm": (changed(statement, Condition=None), "Anybody's alarm gets in"),
+        "anybody's alarm": (changed(statement, Condition=None), "It gets in. The condition is"),
+        "ours and a friend's": (
+            on_condition("StringEquals", value=lambda ws: [ws.account, "444455556666"]),
+            "It gets in. The condition is",
+        ),
+        "a second service": (
+            changed(statement, Principal={"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]}),
+            'It gets in. Write "Principal"',
+        ),
         "not our account": (on_condition("StringNotEquals"), "Does the condition hold for us?"),
         "another account": (
             on_condition("StringEquals", value=lambda ws: "111122223333"),
@@ -549,10 +562,10 @@ WRONG = {
             "also holds where the key is missing",
         ),
         "any alarm's ARN": (on_condition("ArnLike", "aws:SourceArn", lambda ws: "*"), "Try the operator StringEquals"),
-        "everybody": (changed(statement, Principal="*"), "Amazon S3 gets in"),
+        "everybody": (changed(statement, Principal="*"), 'It gets in. Write "Principal"'),
         "every service of ours": (
             changed(statement, Principal={"Service": ["cloudwatch.amazonaws.com", "s3.amazonaws.com"]}),
-            "Amazon S3 gets in",
+            'It gets in. Write "Principal"',
         ),
         "our account for the service": (
             lambda ws: statement(ws) | {"Principal": {"AWS": ws.account}},

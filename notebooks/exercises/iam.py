@@ -1,6 +1,7 @@
 """Notebook 01: a policy that reads single orders, and does nothing else."""
 
 import json
+import re
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -71,17 +72,26 @@ def surplus_rights(ws: Workshop, table: str) -> list[Right]:
 
 
 def named_rights(ws: Workshop, document: dict[str, Any]) -> list[Right]:
-    """The actions that a policy names beside the one that is wanted, with their wildcards resolved, on anything."""
-    found, services = [], set(ws.client.session.get_available_services())
-    for statement in as_list(document["Statement"]):
-        for action in as_list(statement.get("Action", [])):
-            service, _, pattern = action.partition(":")
-            if service in services and set("*?") & set(pattern):
-                names = ws.client(service).meta.service_model.operation_names
-                found += [f"{service}:{name}" for name in names if fnmatchcase(name.lower(), pattern.lower())]
-            else:
-                found.append(action)
-    return [(action, "*") for action in found if action.lower() != WANTED.lower()]
+    """What the statements name: each action on each resource, with something that fits in the place of a wildcard."""
+    return [
+        (
+            WANTED if action.lower() == WANTED.lower() else action,
+            resource if resource == "*" else re.sub("[*?]", "x", resource),
+        )
+        for statement in as_list(document["Statement"])
+        for pattern in as_list(statement.get("Action", []))
+        for action in matching_actions(ws, pattern)
+        for resource in as_list(statement.get("Resource", []))
+    ]
+
+
+def matching_actions(ws: Workshop, pattern: str) -> list[str]:
+    """The actions that a pattern stands for; itself, if it has no wildcard or its service is not known."""
+    service, _, name = pattern.partition(":")
+    if not set("*?") & set(name) or service not in ws.client.session.get_available_services():
+        return [pattern]
+    names = ws.client(service).meta.service_model.operation_names
+    return [f"{service}:{one}" for one in names if fnmatchcase(one.lower(), name.lower())]
 
 
 def check(ws: Workshop, answer: Any) -> Rows:

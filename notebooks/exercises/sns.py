@@ -1,6 +1,7 @@
 """Notebook 06: a statement that lets CloudWatch publish for one alarm of our account, and nobody else."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,8 +45,11 @@ def alarm_arn(ws: Workshop, account: str) -> str:
     return f"arn:{ws.partition}:cloudwatch:{ws.region}:{account}:alarm:{ws.name('dead-letters')}"
 
 
-def calls(ws: Workshop) -> list[Call]:
-    """Who should get in, and who should not."""
+def calls(ws: Workshop, statement: dict[str, Any]) -> list[Call]:
+    """Who should get in, and who should not: some whom nobody thinks of, and whoever else the statement names."""
+    text = json.dumps(statement)
+    accounts = [STRANGER, *sorted(set(re.findall(r"\b\d{12}\b", text)) - {STRANGER, ws.account})]
+    services = ["s3.amazonaws.com", *sorted(set(re.findall(r"[\w.-]+\.amazonaws\.com", text)) - {SERVICE})]
     alarm, account = alarm_arn(ws, ws.account), ws.account
 
     def service(name: str, account: str, alarm: str) -> dict[str, str]:
@@ -59,18 +63,18 @@ def calls(ws: Workshop) -> list[Call]:
         }
 
     ours = service(SERVICE, account, alarm)
-    theirs = service(SERVICE, STRANGER, alarm_arn(ws, STRANGER))
     sourceless = {key: value for key, value in ours.items() if not key.startswith("aws:Source")}
     role = {"aws:PrincipalArn": f"arn:{ws.partition}:iam::{STRANGER}:role/somebody", "aws:SecureTransport": "true"}
     only = f'Write "Principal": {{"Service": "{SERVICE}"}}.'
     same = f'"StringEquals": {{"aws:SourceAccount": "{account}"}}, or "ArnLike": {{"aws:SourceArn": "{alarm}"}}'
     return [
         Call("our alarm may publish", True, f"It is refused. Does the condition hold for us? {same}.", ours),
-        Call("an alarm of another account may not", False, f"Anybody's alarm gets in. Add {same}.", theirs),
+        *(Call(f"an alarm of the account {other} may not", False, f"It gets in. The condition is {same}.",
+               service(SERVICE, other, alarm_arn(ws, other))) for other in accounts),
         Call("a call that doesn't say for whom may not", False, f"It gets in. A condition with …IfExists or Not… also"
              f" holds where the key is missing: {same}.", sourceless),
-        Call("another service may not", False, f"Amazon S3 gets in. {only}", service(
-            "s3.amazonaws.com", account, alarm)),
+        *(Call(f"the service {other} may not", False, f"It gets in. {only}", service(other, account, alarm))
+          for other in services),
         Call("a role of another account may not", False, f"It gets in. {only}", role),
         Call("our alarm may not publish elsewhere", False, f"It may. The resource is {topic_arn(ws)}.", ours,
              resource=ws.arn("sns", ws.name("ecommerce-orders-topic"))),
@@ -111,7 +115,7 @@ def check(ws: Workshop, answer: Any) -> Rows:
     if not given:
         return
     trouble = incomplete(answer) or try_statement(ws, answer)
-    first, *others = calls(ws)
+    first, *others = calls(ws, answer)
     decision: Decision = "unknown"
     if not trouble:
         try:
