@@ -23,7 +23,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,7 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from workshop.console import Console
-from workshop.embedded import MAILBOX, POST_OFFICE_ACCOUNT, Embedded, session
+from workshop.embedded import passing
+from workshop.embedded.credentials import POST_OFFICE_ACCOUNT
+from workshop.embedded.mailbox import MAILBOX
 from workshop.mail import ORDER_LINE
 from workshop.opening import open_workshop
 from workshop.package import packed
@@ -145,7 +146,7 @@ class Side:
             self._use_default_triggers()
         self.triggers = {f: ws.find_all("event-source-mapping", f)[0] for f in FUNCTIONS}
         self.queue = ws.find("queue", "ecommerce-orders-queue")["QueueUrl"]
-        self.office = session(ws.region, POST_OFFICE_ACCOUNT).client("sqs", endpoint_url=ws.mailbox.endpoint)
+        self.office = ws.mailbox.instance.client("sqs", ws.region, POST_OFFICE_ACCOUNT)
         self.mailbox = self.office.get_queue_url(QueueName=MAILBOX)["QueueUrl"]
         self.switch(on=False)
 
@@ -287,14 +288,11 @@ def _wait(done: Callable[[], bool], limit: float, what: str) -> None:
 @contextlib.contextmanager
 def both_sides() -> Iterator[dict[str, Side]]:
     """Build both on an embedded AWS of their own, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="orders-benchmark-") as folder:
-        try:
-            yield {
-                name: Side(name, open_workshop(Settings(state_dir=Path(folder), prefix=name, yes=True), Console()))
-                for name in SIDES
-            }
-        finally:
-            Embedded(Path(folder)).stop()
+    with passing("benchmark") as folder:
+        yield {
+            name: Side(name, open_workshop(Settings(state_dir=folder, prefix=name, yes=True), Console()))
+            for name in SIDES
+        }
 
 
 def measure(orders: int, rounds: int) -> tuple[dict[float, Rounds], dict[str, dict[str, Any]]]:

@@ -13,7 +13,7 @@ import json
 from botocore.exceptions import ClientError
 
 from workshop.checking import Finding, at_least, equal, holds, lets_through, refuses_plain_http, refuses_strangers
-from workshop.policies import document, nobody_but, only_tls
+from workshop.policies import document, nobody_but
 from workshop.step import Resource, Step, Workshop
 
 step = Step(3, "sqs", "Set up the SQS queues", needs=(1,))
@@ -32,7 +32,7 @@ def dead_letter_queue(ws: Workshop, queue: Resource) -> None:
     attributes = {
         "MessageRetentionPeriod": TWO_WEEKS,
         "SqsManagedSseEnabled": "true",
-        "Policy": json.dumps(document(only_tls("sqs:*", ws.arn("sqs", queue.name)))),
+        "Policy": json.dumps(document(ws.only_tls("sqs:*", ws.arn("sqs", queue.name)))),
         # Only our own queue may use it as its dead-letter queue.
         "RedriveAllowPolicy": json.dumps(
             {
@@ -53,7 +53,7 @@ def orders_queue(ws: Workshop, queue: Resource) -> None:
     api_role, arn = ws.need("role", "APIGateway-SQS")["Arn"], ws.arn("sqs", queue.name)
     policy = document(
         nobody_but("sqs:SendMessage", arn, api_role),
-        only_tls("sqs:*", arn),
+        ws.only_tls("sqs:*", arn),
     )
     attributes = {
         "VisibilityTimeout": VISIBILITY_TIMEOUT,

@@ -68,7 +68,10 @@ def function(ws: Workshop, function: Resource) -> None:
     function.converge(
         {"Code": source, "Architectures": ["arm64"]},
         update_code,
-        read=lambda: {"Code": deployed(function.found, source), "Architectures": function["Architectures"]},
+        read=lambda: {
+            "Code": deployed(function.found, source, ws.client.ca_bundle),
+            "Architectures": function["Architectures"],
+        },
     )
 
 
@@ -126,7 +129,7 @@ def runtime(ws: Workshop) -> Finding:
 
 @step.check("POC-Lambda-1 runs the code of this repository")
 def code(ws: Workshop) -> Finding:
-    found = deployed(ws.need("function", "POC-Lambda-1"), ws.source(SOURCE))
+    found = deployed(ws.need("function", "POC-Lambda-1"), ws.source(SOURCE), ws.client.ca_bundle)
     return holds(found == ws.source(SOURCE), "the same" if found == ws.source(SOURCE) else "another text", SOURCE)
 
 

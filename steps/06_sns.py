@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from workshop.checking import Finding, holds, lets_through, refuses_plain_http, refuses_strangers
 from workshop.errors import UsageError
-from workshop.policies import document, nobody_but, only_tls
+from workshop.policies import document, nobody_but
 from workshop.settings import LOCAL_EMAIL
 from workshop.step import Resource, Step, Workshop
 
@@ -26,7 +26,7 @@ def orders_topic(ws: Workshop, topic: Resource) -> None:
     policy = json.dumps(
         document(
             nobody_but("sns:Publish", arn, publisher),
-            only_tls("sns:Publish", arn),
+            ws.only_tls("sns:Publish", arn),
         )
     )
     topic.ensure(lambda: sns.create_topic(Name=topic.name, Attributes={"Policy": policy}, Tags=ws.tag_list))

@@ -17,7 +17,7 @@ import json
 
 from workshop.checking import Finding, equal, holds, refuses_plain_http
 from workshop.package import deployed, packed, settled
-from workshop.policies import document, only_tls
+from workshop.policies import document
 from workshop.step import Resource, Step, Workshop
 
 step = Step(7, "lambda_2", "Implement POC-Lambda-2 and connect it to the stream", needs=(1, 5, 6))
@@ -34,7 +34,7 @@ def failure_queue(ws: Workshop, queue: Resource) -> None:
     attributes = {
         "MessageRetentionPeriod": TWO_WEEKS,
         "SqsManagedSseEnabled": "true",
-        "Policy": json.dumps(document(only_tls("sqs:*", ws.arn("sqs", queue.name)))),
+        "Policy": json.dumps(document(ws.only_tls("sqs:*", ws.arn("sqs", queue.name)))),
     }
     queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))
     queue.converge(attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed))
@@ -90,7 +90,10 @@ def function(ws: Workshop, function: Resource) -> None:
     function.converge(
         {"Code": source, "Architectures": ["arm64"]},
         update_code,
-        read=lambda: {"Code": deployed(function.found, source), "Architectures": function["Architectures"]},
+        read=lambda: {
+            "Code": deployed(function.found, source, ws.client.ca_bundle),
+            "Architectures": function["Architectures"],
+        },
     )
 
 
@@ -163,7 +166,7 @@ def runtime(ws: Workshop) -> Finding:
 
 @step.check("POC-Lambda-2 runs the code of this repository")
 def code(ws: Workshop) -> Finding:
-    found = deployed(ws.need("function", "POC-Lambda-2"), ws.source(SOURCE))
+    found = deployed(ws.need("function", "POC-Lambda-2"), ws.source(SOURCE), ws.client.ca_bundle)
     return holds(found == ws.source(SOURCE), "the same" if found == ws.source(SOURCE) else "another text", SOURCE)
 
 

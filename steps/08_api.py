@@ -325,7 +325,7 @@ def declare_bad_order(what: str, order: dict | None) -> None:
 
     @step.check(f"{what} is refused", sends=True)
     def refused(ws: Workshop) -> Finding:
-        status, _ = post(ws.api_url(), json.dumps(order).encode())
+        status, _ = post(ws.api_url(), json.dumps(order).encode(), ca_bundle=ws.client.ca_bundle)
         return equal(status, 400)
 
 
@@ -335,19 +335,19 @@ for _what, _order in BAD.items():
 
 @step.check("what is no JSON is refused", sends=True)
 def no_json(ws: Workshop) -> Finding:
-    return equal(post(ws.api_url(), b"no JSON at all")[0], 400)
+    return equal(post(ws.api_url(), b"no JSON at all", ca_bundle=ws.client.ca_bundle)[0], 400)
 
 
 @step.check("another content type is refused", sends=True)
 def other_type(ws: Workshop) -> Finding:
-    return equal(post(ws.api_url(), json.dumps(GOOD).encode(), content_type="text/plain")[0], 415)
+    return equal(post(ws.api_url(), json.dumps(GOOD).encode(), "text/plain", ws.client.ca_bundle)[0], 415)
 
 
 @step.check("a good order is accepted", sends=True)
 def accepted(ws: Workshop) -> Finding:
     ws.listen_to_mail()
     probe = f"{PROBE}{uuid.uuid4().hex[:12]}"
-    status, answer = post(ws.api_url(), json.dumps({"orderId": probe, **GOOD}).encode())
+    status, answer = post(ws.api_url(), json.dumps({"orderId": probe, **GOOD}).encode(), ca_bundle=ws.client.ca_bundle)
     if status == 202:
         ws.scratch["probe"] = probe
     return holds(status == 202 and "messageId" in answer, [status, answer], "202 and a messageId")

@@ -15,7 +15,7 @@ import pytest
 import test_converge
 from botocore.exceptions import BotoCoreError, ClientError
 from faults import Faults
-from support import census, not_present, report_failure, row, rows, run, send, teardown
+from support import census, not_present, reach, report_failure, row, rows, run, send, teardown
 
 from workshop.aws import Clients
 from workshop.commands.build import run_steps, status
@@ -25,7 +25,7 @@ from workshop.commands.order import order
 from workshop.commands.redrive import redrive
 from workshop.commands.verify import grade
 from workshop.console import Console
-from workshop.embedded import ROOT_KEY, Embedded, adapt
+from workshop.embedded import Embedded, Instance, adapt
 from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
 from workshop.participant import PARTS, participant_policy
@@ -46,14 +46,13 @@ NOT_ASKED = {"iam:PassRole", "lambda:DeleteEventSourceMapping", "lambda:UpdateEv
 class User:
     """An IAM user who may do what one policy says, and the workshop as he opens it."""
 
-    def __init__(self, root: Any, endpoint: str, state_dir: Any) -> None:
-        self.root, self.endpoint, self.state_dir = root, endpoint, state_dir
+    def __init__(self, root: Any, instance: Instance, state_dir: Any) -> None:
+        self.root, self.instance, self.state_dir = root, instance, state_dir
         self.name = f"user-{root.settings.prefix}"
         iam = root.client("iam")
         self.arn = iam.create_user(UserName=self.name)["User"]["Arn"]
         key = iam.create_access_key(UserName=self.name)["AccessKey"]
-        self.env = {
-            "AWS_ENDPOINT_URL": endpoint,
+        self.env = reach(instance) | {
             "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
         }
@@ -85,7 +84,7 @@ class User:
 def user(open_ws, state_dir, prefix, tmp_path, monkeypatch) -> Iterator[User]:
     """A user with no right at all; his keys are in the environment."""
     root = open_ws(prefix)
-    made = User(root, Embedded(state_dir).running().endpoint, tmp_path / "state")
+    made = User(root, Embedded(state_dir).running(), tmp_path / "state")
     for name, value in made.env.items():
         monkeypatch.setenv(name, value)
     yield made
@@ -578,7 +577,7 @@ def test_a_user_with_this_policy_runs_the_whole_workshop(user, prefix, path, cap
 def test_a_user_with_this_policy_on_the_command_line(user, prefix):
     env = {"WORKSHOP_TARGET": "aws", "WORKSHOP_PREFIX": prefix, "WORKSHOP_STATE_DIR": str(user.state_dir),
            "WORKSHOP_EMAIL": READER}  # fmt: skip
-    root = run("workshop", "policy", env=env | {"AWS_ACCESS_KEY_ID": ROOT_KEY, "AWS_SECRET_ACCESS_KEY": ROOT_KEY})
+    root = run("workshop", "policy", env=env | reach(user.instance))
     assert root.code == 0, root.err
     user.may(root.json)
     commands = [("doctor", "--json"), ("up", "--yes"), ("verify", "--json"), ("order", "--trace"), ("status", "--json"),
@@ -597,7 +596,7 @@ def test_outside_the_prefix_everything_is_refused(user, prefix):
     account, region = ws.account, ws.region
     key = {"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]}  # fmt: skip
-    url = f"{user.endpoint}/{account}/{other}-ecommerce-orders-queue"
+    url = f"{user.instance.endpoint}/{account}/{other}-ecommerce-orders-queue"
     topic = f"arn:aws:sns:{region}:{account}:{other}-ecommerce-orders-topic"
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     attempts: dict[str, Callable[[], Any]] = {

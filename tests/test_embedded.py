@@ -53,8 +53,8 @@ def kill(instance) -> None:
 def test_a_second_start_finds_the_first(own_cli, embedded):
     first, second = own_cli("local", "start"), own_cli("local", "start")
     assert first.code == second.code == 0
-    assert first.out.startswith("Started at http://127.0.0.1:")
-    assert second.out.startswith("Already running at http://127.0.0.1:")
+    assert first.out.startswith("Started at https://127.0.0.1:")
+    assert second.out.startswith("Already running at https://127.0.0.1:")
     assert first.out.split(" at ")[1].splitlines()[0] == second.out.split(" at ")[1].splitlines()[0]
     assert str(embedded.running().pid) in second.out
 

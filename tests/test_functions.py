@@ -11,9 +11,7 @@ import pytest
 from handlers import Invocation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import ROOT, build, item, mails, row, rows
-
-from workshop.embedded import ROOT_KEY
+from support import ROOT, build, item, mails, reach, row, rows
 
 SCHEMA = jsonschema.Draft4Validator(json.loads((ROOT / "src/api/order.schema.json").read_text(encoding="utf-8")))
 GOOD = {"productId": "12345", "quantity": 2}
@@ -25,11 +23,13 @@ QUICK = settings(
 )
 
 
-def load_function(folder: str, endpoint: str = "http://127.0.0.1:9"):
+NOWHERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+
+
+def load_function(folder: str, reached: dict[str, str] = NOWHERE):
     """Import a function's file; its client is made while it is imported, from what the environment says then."""
-    keys = {"AWS_ACCESS_KEY_ID": ROOT_KEY, "AWS_SECRET_ACCESS_KEY": ROOT_KEY, "AWS_DEFAULT_REGION": "us-east-1"}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"AWS_ENDPOINT_URL": endpoint, **keys}.items():
+        for name, value in {**reached, "AWS_DEFAULT_REGION": "us-east-1"}.items():
             patch.setenv(name, value)
         spec = importlib.util.spec_from_file_location(f"f{uuid.uuid4().hex}", ROOT / f"src/lambda/{folder}/index.py")
         module = importlib.util.module_from_spec(spec)
@@ -42,7 +42,7 @@ def taker(ws, monkeypatch):
     """POC-Lambda-1 with a real, empty table."""
     build(ws, 2)
     monkeypatch.setenv("TABLE_NAME", ws.name("ecommerce-orders"))
-    return load_function("poc-lambda-1", ws.client.endpoint)
+    return load_function("poc-lambda-1", reach(ws.mailbox.instance))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def teller(ws, monkeypatch):
     ws.steps[0].run(ws)
     ws.steps[5].run(ws)
     monkeypatch.setenv("TOPIC_ARN", ws.arn("sns", ws.name("ecommerce-orders-topic")))
-    return load_function("poc-lambda-2", ws.client.endpoint)
+    return load_function("poc-lambda-2", reach(ws.mailbox.instance))
 
 
 @pytest.fixture(scope="module")

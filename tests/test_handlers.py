@@ -35,7 +35,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support import item
 
-from workshop.embedded import Embedded, session
+from workshop.embedded import Embedded
 
 #: The same examples in every run, so that `make test` gives the same verdict each time. An embedded AWS, which other
 #: tests may keep busy, keeps no deadline.
@@ -332,9 +332,7 @@ def test_the_documented_event_of_the_queue(taker):
 @pytest.fixture(scope="module")
 def table(state_dir):
     """A table of the embedded AWS: its client and its name."""
-    client = session(REGION["AWS_DEFAULT_REGION"]).client(
-        "dynamodb", endpoint_url=Embedded(state_dir).start()[0].endpoint
-    )
+    client = Embedded(state_dir).start()[0].client("dynamodb", REGION["AWS_DEFAULT_REGION"])
     name = f"handlers-{uuid.uuid4().hex[:10]}"
     client.create_table(
         TableName=name,

@@ -260,7 +260,7 @@ def right_alone(built):
 
 
 def place(ws) -> str:
-    status, answer = post(ws.api_url(), json.dumps(SPEC_ORDER).encode())
+    status, answer = post(ws.api_url(), json.dumps(SPEC_ORDER).encode(), ca_bundle=ws.client.ca_bundle)
     assert status == 202
     return answer["messageId"]
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from support import ROOT, census, run
+from support import ROOT, census, reach, run
 
 from workshop.console import Console
 from workshop.embedded import Embedded
@@ -258,9 +258,7 @@ def test_real_aws_is_shown_before_it_is_touched(state_dir, prefix):
     """Everything but the endpoint is as on AWS."""
     environment = kernel_environment(
         state_dir,
-        AWS_ENDPOINT_URL=Embedded(state_dir).running().endpoint,
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",
+        **reach(Embedded(state_dir).running()),
     )
     ask = f"target='aws', region='eu-central-1', prefix='{prefix}', email='a@example.com'"
     first, second, third = snippets(

@@ -284,14 +284,14 @@ def test_nobody_but_the_apis_role_puts_anything_into_the_queue(built):
     iam.put_user_policy(UserName=name, PolicyName="everything", PolicyDocument=policy)
     key = iam.create_access_key(UserName=name)["AccessKey"]
     own = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1")
-    endpoint = built.client("sqs").meta.endpoint_url
+    there = {"endpoint_url": built.client.endpoint, "verify": built.client.ca_bundle}
     url = built.client("sqs").get_queue_url(QueueName=built.name("ecommerce-orders-queue"))["QueueUrl"]
     try:
         with pytest.raises(Exception, match="AccessDenied"):
-            own.client("sqs", endpoint_url=endpoint).send_message(QueueUrl=url, MessageBody=body())
+            own.client("sqs", **there).send_message(QueueUrl=url, MessageBody=body())
         topic = built.arn("sns", built.name("ecommerce-orders-topic"))
         with pytest.raises(Exception, match=r"AccessDenied|AuthorizationError"):
-            own.client("sns", endpoint_url=endpoint).publish(TopicArn=topic, Message="x")
+            own.client("sns", **there).publish(TopicArn=topic, Message="x")
     finally:
         iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
         iam.delete_user_policy(UserName=name, PolicyName="everything")

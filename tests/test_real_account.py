@@ -8,13 +8,13 @@ from typing import Any
 import faults
 import pytest
 from faults import Faults, in_child
-from support import census, listings, run, teardown
+from support import census, listings, reach, run, teardown
 from test_foreign import SAME_NAME
 
 from workshop import cli
 from workshop.commands.build import refuse_foreign_names
 from workshop.console import Console
-from workshop.embedded import ROOT_KEY, Embedded
+from workshop.embedded import Embedded
 from workshop.errors import ForeignResource
 from workshop.opening import open_workshop
 from workshop.settings import Settings
@@ -22,15 +22,10 @@ from workshop.settings import Settings
 READER = "trainee@example.com"
 
 
-def keys(endpoint: str, key: str = ROOT_KEY, secret: str = ROOT_KEY) -> dict[str, str]:
-    """The standard variables with which plain boto3 reaches an endpoint."""
-    return {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
-
-
 @pytest.fixture
 def on_aws(state_dir, prefix, tmp_path):
     """Run `workshop … --target aws` for this test's participant."""
-    env = keys(Embedded(state_dir).running().endpoint) | {
+    env = reach(Embedded(state_dir).running()) | {
         "WORKSHOP_TARGET": "aws", "WORKSHOP_PREFIX": prefix, "WORKSHOP_STATE_DIR": str(tmp_path / "state"),
         "WORKSHOP_EMAIL": READER,
     }  # fmt: skip
@@ -79,7 +74,8 @@ def test_with_a_yes_it_is_shown_first_and_then_made(on_aws, ws, prefix):
 
 def test_local_never_talks_to_what_the_variables_say(state_dir, prefix):
     # A variable that points elsewhere, and keys of somebody: the embedded AWS is used all the same.
-    ran = run("workshop", "status", "--json", env=keys("http://127.0.0.1:9", "AKIASOMEBODY", "x") | {
+    ran = run("workshop", "status", "--json", env={
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "AKIASOMEBODY", "AWS_SECRET_ACCESS_KEY": "x",
         "WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": prefix, "AWS_PROFILE": "nobody"})  # fmt: skip
     assert ran.code == 0, ran.err
 
@@ -98,7 +94,7 @@ def test_nobody_to_be_notified_is_said_in_one_line(on_aws):
 def alone(own_state_dir, tmp_path, monkeypatch):
     """An embedded AWS of this test's own, reached as real AWS without a prefix."""
     instance, _ = Embedded(own_state_dir).start()
-    for name, value in keys(instance.endpoint).items():
+    for name, value in reach(instance).items():
         monkeypatch.setenv(name, value)
     return open_workshop(Settings(target="aws", email=READER, yes=True, state_dir=tmp_path / "real"), Console())
 

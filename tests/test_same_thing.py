@@ -22,7 +22,7 @@ from workshop.commands.diff import diff, differs
 from workshop.commands.verify import grade
 from workshop.console import Console
 from workshop.describe import compare, describe
-from workshop.embedded import Embedded
+from workshop.embedded import Embedded, environment
 from workshop.opening import open_workshop
 from workshop.settings import Settings
 from workshop.tracing import follow
@@ -105,7 +105,7 @@ def place(tmp_path, own_state_dir):
 def bash(place, own_state_dir):
     """Run bash there, in a shell that did `eval "$(workshop local env)"`: `bash("aws s3 ls")`."""
     embedded = Embedded(own_state_dir)
-    exported = embedded.environment(embedded.running(), "us-east-1")
+    exported = environment(embedded, embedded.running(), "us-east-1")
     path = f"{own_state_dir / 'bin'}:{BIN}:{os.environ['PATH']}"
     python_path = os.pathsep.join(filter(None, [str(place / "hurry"), os.environ.get("PYTHONPATH")]))
     env = os.environ | exported | {"PATH": path, "PYTHONPATH": python_path}

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from support import eventually
 
-from workshop.embedded import Embedded, session
+from workshop.embedded import Embedded
 from workshop.embedded.stacks import complete
 
 TEMPLATE = """
@@ -60,8 +60,8 @@ def embedded(state_dir):
 @pytest.fixture
 def client(embedded):
     """A client of boto3 alone."""
-    endpoint = embedded.running().endpoint
-    return lambda service: session("us-east-1").client(service, endpoint_url=endpoint)
+    instance = embedded.running()
+    return lambda service: instance.client(service, "us-east-1")
 
 
 @pytest.fixture

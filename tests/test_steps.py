@@ -8,7 +8,7 @@ import pytest
 from support import ROOT, build, census, eventually, looked_at, post, row, run, snapshot, teardown
 
 from workshop.commands.build import run_steps
-from workshop.embedded import Embedded, session
+from workshop.embedded import Embedded, environment
 from workshop.errors import NotBuilt
 
 STREAM = "dynamodb:{r}:{a}:table/{p}-ecommerce-orders/stream/2026-01-01T00:00:00.000"
@@ -244,7 +244,7 @@ def test_longest_prefix_that_is_let_in_works(open_ws, prefix):
 def local_env(state_dir):
     """What `workshop local env` exports."""
     embedded = Embedded(state_dir)
-    return embedded.environment(embedded.running(), "us-east-1")
+    return environment(embedded, embedded.running(), "us-east-1")
 
 
 @pytest.fixture
@@ -297,7 +297,7 @@ def test_the_other_target_does_not_guess_who_is_notified(cli, ws, aws_env):
 
 
 def test_a_key_without_rights_is_refused_in_one_line(cli, ws, aws_env, prefix):
-    iam = session("us-east-1").client("iam", endpoint_url=aws_env["AWS_ENDPOINT_URL"])
+    iam = ws.client("iam")
     iam.create_user(UserName=prefix)
     key = iam.create_access_key(UserName=prefix)["AccessKey"]
     keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}

@@ -32,7 +32,7 @@ def quiet_queue(built):
 
 def place(ws, **fields) -> str:
     """Place an order, and return its id."""
-    status, answer = post(ws.api_url(), json.dumps(SPEC_ORDER | fields).encode())
+    status, answer = post(ws.api_url(), json.dumps(SPEC_ORDER | fields).encode(), ca_bundle=ws.client.ca_bundle)
     assert status == 202
     return fields.get("orderId") or answer["messageId"]
 

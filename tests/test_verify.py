@@ -131,7 +131,9 @@ def test_help_says_which_checks_send(verify):
 
 
 def test_it_takes_away_its_own_orders_only(built):
-    status, answer = post(built.api_url(), json.dumps({"productId": "checked", "quantity": 1}).encode())
+    status, answer = post(
+        built.api_url(), json.dumps({"productId": "checked", "quantity": 1}).encode(), ca_bundle=built.client.ca_bundle
+    )
     assert status == 202
     assert row(built, answer["messageId"])
     # What an earlier check left, because it came late, goes as well.

@@ -60,10 +60,14 @@ class Clients:
         session: where credentials and region come from.
         patience: waits out what passes.
         endpoint: the URL of an embedded AWS; None for boto3's own choice.
+        ca_bundle: a file with the only authorities whose certificates count; None for the system's.
     """
 
-    def __init__(self, session: boto3.Session, patience: Patience, endpoint: str | None = None) -> None:
-        self.session, self.patience, self.endpoint = session, patience, endpoint
+    def __init__(
+        self, session: boto3.Session, patience: Patience, endpoint: str | None = None, ca_bundle: str | None = None
+    ) -> None:
+        self._session: Any = session
+        self.patience, self.endpoint, self.ca_bundle = patience, endpoint, ca_bundle
         self.listeners: list[Callable[[Call], None]] = []
         self.read_only = False
         self._made: dict[str, Any] = {}

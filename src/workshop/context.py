@@ -10,6 +10,7 @@ from workshop.console import Console
 from workshop.embedded import Mailbox, invoke_url, is_embedded
 from workshop.errors import NotBuilt
 from workshop.kinds import KINDS, Description, as_list
+from workshop.policies import Statement, only_tls
 from workshop.settings import REPOSITORY, Settings
 from workshop.state import State
 from workshop.waiting import Patience
@@ -82,6 +83,27 @@ class Workshop:
     def is_embedded(self) -> bool:
         """Whether this AWS is an embedded one, whichever target it is reached as."""
         return is_embedded(self.client("sts").meta.endpoint_url)
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether this AWS is reached over TLS: always on AWS, and on an emulator as its endpoint's scheme says."""
+        return bool(self.client("sts").meta.endpoint_url.startswith("https:"))
+
+    def only_tls(self, action: str, resource: str) -> Statement | None:
+        """The statement that refuses plain HTTP; None where AWS itself is reached over plain HTTP.
+
+        There it would lock everybody out, and its own makers with them.
+
+        Args:
+            action: such as `sqs:*`.
+            resource: the ARN of what the policy belongs to.
+        """
+        if self.uses_tls:
+            return only_tls(action, resource)
+        if not self.looking:
+            name = resource.rpartition(":")[2]
+            self.console.note(f"{name} doesn't refuse plain HTTP, because this AWS is reached over plain HTTP itself.")
+        return None
 
     def name(self, base: str) -> str:
         """The participant's name for what the specification calls `base`."""

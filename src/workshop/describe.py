@@ -136,7 +136,7 @@ def _parts(ws: Workshop, kind: str, name: str, found: Description) -> Iterator[t
         case "role":
             plain["InlinePolicies"] = found["InlinePolicies"] or "none"
         case "function":
-            plain["code"] = deployed(found, "")
+            plain["code"] = deployed(found, "", ws.client.ca_bundle)
             # Active, or on its way to it: nobody sets that.
             del plain["State"]
         case "event-source-mapping":

@@ -1,6 +1,7 @@
 """Opening the workshop: from the user's settings to the context that every step and command gets."""
 
 import importlib.util
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from types import ModuleType
 
 from workshop.aws import Clients, session_for
 from workshop.console import Console
-from workshop.embedded import Embedded, Mailbox, session
+from workshop.embedded import Embedded, Mailbox
 from workshop.embedded.stacks import complete
 from workshop.errors import WorkshopError
 from workshop.settings import REPOSITORY, Settings
@@ -38,11 +39,11 @@ def open_workshop(settings: Settings, console: Console, sleep: Callable[[float],
         if started:
             console.note(f"The embedded AWS was started at {instance.endpoint}.")
         complete(embedded, instance, settings.region)
-        client = Clients(session(settings.region), patience, instance.endpoint)
-        mailbox, embedded_id = Mailbox(instance.endpoint), instance.id
+        client = Clients(instance.session(settings.region), patience, instance.endpoint, str(instance.ca_bundle))
+        mailbox, embedded_id = Mailbox(instance), instance.id
         client.listeners.append(mailbox.hear)
     else:
-        client = Clients(session_for(settings), patience)
+        client = Clients(session_for(settings), patience, ca_bundle=os.environ.get("AWS_CA_BUNDLE"))
     caller = client("sts").get_caller_identity()
     state = State.load(settings, caller["Account"], embedded_id)
     if state.forgotten:

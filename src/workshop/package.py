@@ -8,6 +8,7 @@ import zipfile
 from typing import Any
 
 from workshop.errors import WorkshopError
+from workshop.web import trust
 
 #: The one file of a function. CloudFormation calls inline code so as well.
 FILE = "index.py"
@@ -40,7 +41,7 @@ def settled(configuration: dict[str, Any]) -> bool:
     return states == ("Active", "Successful")
 
 
-def deployed(function: dict[str, Any], expected: str) -> str:
+def deployed(function: dict[str, Any], expected: str, ca_bundle: str | None = None) -> str:
     """The source that a function runs.
 
     A package made elsewhere (by CloudFormation, by the AWS CLI) holds the same file in other bytes, so the file
@@ -49,6 +50,7 @@ def deployed(function: dict[str, Any], expected: str) -> str:
     Args:
         function: what `GetFunction` says: the configuration, and `Code` with a link that works for ten minutes.
         expected: the source that we think it runs.
+        ca_bundle: a file with the only authorities whose certificates count; None for the system's.
 
     Returns:
         The text of its `index.py`; an empty text if it has none.
@@ -56,6 +58,6 @@ def deployed(function: dict[str, Any], expected: str) -> str:
     digest = base64.b64encode(hashlib.sha256(packed(expected)).digest()).decode()
     if function["CodeSha256"] == digest:
         return expected
-    with urllib.request.urlopen(function["Code"]["Location"], timeout=30) as answer:
+    with urllib.request.urlopen(function["Code"]["Location"], timeout=30, context=trust(ca_bundle)) as answer:
         archive = zipfile.ZipFile(io.BytesIO(answer.read()))
     return archive.read(FILE).decode() if FILE in archive.namelist() else ""

@@ -11,8 +11,7 @@ Statement = dict[str, Any]
 def only_tls(action: str, resource: str) -> Statement:
     """Refuse plain HTTP, whoever it comes from.
 
-    The address is left out that never leaves the machine: it is how an embedded AWS is reached. AWS itself sees
-    no caller from 127.0.0.0/8, so there this refuses every call without TLS.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-securetransport
 
     Args:
         action: such as `sqs:*`.
@@ -24,7 +23,7 @@ def only_tls(action: str, resource: str) -> Statement:
         "Principal": "*",
         "Action": action,
         "Resource": resource,
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}, "NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}},
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
 
 
@@ -49,9 +48,9 @@ def nobody_but(action: str, resource: str, role: str) -> Statement:
     }
 
 
-def document(*statements: Statement) -> dict[str, Any]:
-    """A policy document of these statements."""
-    return {"Version": "2012-10-17", "Statement": list(statements)}
+def document(*statements: Statement | None) -> dict[str, Any]:
+    """A policy document of these statements; those that are None are left out."""
+    return {"Version": "2012-10-17", "Statement": [one for one in statements if one]}
 
 
 def rights(policies: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:

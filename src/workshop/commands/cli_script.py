@@ -2,14 +2,12 @@
 
 import dataclasses
 import sys
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from workshop.console import Console
-from workshop.embedded import Embedded
+from workshop.embedded import passing
 from workshop.opening import load, open_workshop
 from workshop.script import Recorded, Script
 from workshop.settings import Settings
@@ -25,12 +23,9 @@ def cli_script(
     Example: workshop cli-script --prefix alice > build.sh && bash build.sh
     """
     console.note("Recording the calls on an embedded AWS of their own.")
-    with tempfile.TemporaryDirectory(prefix="workshop-script-") as folder:
-        own = dataclasses.replace(settings, target="local", state_dir=Path(folder), yes=True)
-        try:
-            sys.stdout.write(record(own, Console(json_only=True, quiet=True), cleanup))
-        finally:
-            Embedded(own.state_dir).stop()
+    with passing("script") as folder:
+        own = dataclasses.replace(settings, target="local", state_dir=folder, yes=True)
+        sys.stdout.write(record(own, Console(json_only=True, quiet=True), cleanup))
 
 
 def record(settings: Settings, console: Console, cleanup: bool) -> str:

@@ -1,8 +1,6 @@
 """`workshop demo`: everything once, on an embedded AWS of its own that is gone afterwards."""
 
 import dataclasses
-import tempfile
-from pathlib import Path
 
 from workshop.commands.build import run_steps
 from workshop.commands.clean import cleanup, remaining_is_failure
@@ -10,7 +8,7 @@ from workshop.commands.inbox import inbox
 from workshop.commands.order import order
 from workshop.commands.verify import failed, verify
 from workshop.console import Console
-from workshop.embedded import Embedded
+from workshop.embedded import passing
 from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
 from workshop.settings import Settings
@@ -25,12 +23,8 @@ def demo(settings: Settings, console: Console) -> None:
     Raises:
         WorkshopError: something of it does not hold.
     """
-    with tempfile.TemporaryDirectory(prefix="workshop-demo-") as folder:
-        own = dataclasses.replace(settings, target="local", state_dir=Path(folder), yes=True)
-        try:
-            _tour(own, console)
-        finally:
-            Embedded(own.state_dir).stop()
+    with passing("demo") as folder:
+        _tour(dataclasses.replace(settings, target="local", state_dir=folder, yes=True), console)
     console.say("The embedded AWS of this demo is gone.", "bold")
 
 

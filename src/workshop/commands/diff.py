@@ -6,14 +6,12 @@ an embedded AWS of their own that is gone afterwards; that takes two or three se
 
 import dataclasses
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from workshop.console import Console
 from workshop.context import Workshop
 from workshop.describe import Settings, compare, describe
-from workshop.embedded import Embedded
+from workshop.embedded import passing
 from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
 from workshop.resource import Difference
@@ -103,16 +101,13 @@ def what_the_steps_build(ws: Workshop, email: str) -> dict[str, Settings]:
         ws: the context; its account stands in the answer.
         email: who is to be notified.
     """
-    with tempfile.TemporaryDirectory(prefix="workshop-diff-") as folder:
+    with passing("diff") as folder:
         settings = dataclasses.replace(
-            ws.settings, target="local", profile=None, email=email, state_dir=Path(folder), yes=True
+            ws.settings, target="local", profile=None, email=email, state_dir=folder, yes=True
         )
-        try:
-            own = open_workshop(settings, Console(json_only=True, quiet=True), ws.patience.sleep)
-            for step in own.steps:
-                step.run(own)
-            built = json.dumps(describe(own), default=str)
-        finally:
-            Embedded(settings.state_dir).stop()
+        own = open_workshop(settings, Console(json_only=True, quiet=True), ws.patience.sleep)
+        for step in own.steps:
+            step.run(own)
+        built = json.dumps(describe(own), default=str)
     here = built.replace(own.account, ws.account).replace(f"arn:{own.partition}:", f"arn:{ws.partition}:")
     return dict(json.loads(here))

@@ -3,7 +3,7 @@
 import shlex
 
 from workshop.console import Console
-from workshop.embedded import Embedded
+from workshop.embedded import Embedded, environment
 from workshop.errors import WorkshopError
 from workshop.settings import Settings
 
@@ -54,5 +54,5 @@ def env(settings: Settings, console: Console) -> None:
     """
     embedded = Embedded(settings.state_dir)
     instance, _ = embedded.start()
-    for name, value in embedded.environment(instance, settings.region).items():
+    for name, value in environment(embedded, instance, settings.region).items():
         console.say(f"export {name}={shlex.quote(value)}")

@@ -36,7 +36,7 @@ def order(
     text = body if body is not None else json.dumps({key: value for key, value in fields.items() if value is not None})
     url = ws.api_url()
     ws.listen_to_mail()
-    status, answer = post(url, text.encode())
+    status, answer = post(url, text.encode(), ca_bundle=ws.client.ca_bundle)
     if status != 202:
         raise WorkshopError(
             f"The API at {url} answered {status}: {answer.get('message', 'nothing')}.",

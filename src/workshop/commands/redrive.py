@@ -167,7 +167,7 @@ def order_again(ws: Workshop, letter: DeadLetter) -> tuple[str, str]:
     """Place the order once more, under the id that it had."""
     order = json_object(letter.body)
     body = json.dumps({"orderId": letter.id, **order}) if order else letter.body
-    status, answer = post(ws.api_url(), body.encode())
+    status, answer = post(ws.api_url(), body.encode(), ca_bundle=ws.client.ca_bundle)
     if status == 202:
         return "sent", f"as order {json_object(body)['orderId']}"
     return "refused", f"the API answered {status}: {answer.get('message', letter.reason)}"

@@ -60,7 +60,7 @@ def spike(
     began = time.time()
     senders = ThreadPoolExecutor(concurrency)
     for number in range(orders):
-        senders.submit(send, url, f"{run}{number:05d}", sending)
+        senders.submit(send, url, f"{run}{number:05d}", sending, ws.client.ca_bundle)
     try:
         watch(ws, run, orders, sending, samples, began)
     except KeyboardInterrupt:
@@ -75,7 +75,7 @@ def spike(
     return document
 
 
-def send(url: str, order_id: str, sending: Sending) -> None:
+def send(url: str, order_id: str, sending: Sending, ca_bundle: str | None) -> None:
     """Place one order; when the API asks for patience, with the same id again."""
     order = {"orderId": order_id, "productId": "spike", "productName": "Spike", "quantity": 1}
     with sending.lock:
@@ -84,7 +84,7 @@ def send(url: str, order_id: str, sending: Sending) -> None:
         if sending.stop.is_set():
             return
         try:
-            status, _ = post(url, json.dumps(order).encode())
+            status, _ = post(url, json.dumps(order).encode(), ca_bundle=ca_bundle)
         except WorkshopError:
             status = 0
         with sending.lock:

@@ -18,7 +18,9 @@ from typing import Any
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from workshop.embedded import Embedded, Instance, session
+from workshop import folder as files
+from workshop.embedded.instance import Instance
+from workshop.embedded.process import Embedded
 
 Properties = dict[str, Any]
 #: A stack in one of these is not at work any more, and stands.
@@ -40,8 +42,7 @@ def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
     Returns:
         The names of these stacks.
     """
-    client: Callable[..., Any] = session(region).client
-    stacks = client("cloudformation", endpoint_url=instance.endpoint).describe_stacks()["Stacks"]
+    stacks = instance.client("cloudformation", region).describe_stacks()["Stacks"]
     resting = [stack for stack in stacks if stack["StackStatus"] in AT_REST]
     if not resting:
         return []
@@ -51,10 +52,11 @@ def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
         changed = [stack for stack in resting if done.get(stack["StackId"]) != _moment(stack)]
         for stack in changed:
             with contextlib.suppress(*NOT_OURS):
-                Stack(stack, lambda service: client(service, endpoint_url=instance.endpoint)).fill()
+                Stack(stack, lambda service: instance.client(service, region)).fill()
             done[stack["StackId"]] = _moment(stack)
         if changed:
-            done_path.write_text(json.dumps({instance.id: done}), encoding="utf-8")
+            with embedded.writing():
+                files.write(done_path, json.dumps({instance.id: done}))
     return [stack["StackName"] for stack in changed]
 
 
@@ -218,7 +220,7 @@ def _moment(stack: dict[str, Any]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(files.read(path))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
