@@ -45,7 +45,7 @@ SAID_BY_PROXIES = re.compile(rb"x-forwarded-.*|forwarded|x-real-ip")
 MADE_BY_IAM = re.compile(r"A[A-Z0-9]{15,127}")
 #: Where ministack serves whoever comes, as AWS does for the pages on which people sign in.
 SERVED_UNASKED = re.compile(
-    r"/log(in|out)|/oauth2/.*|.*/\.well-known/.*|/v2/(?!apis|domainnames|email|tags|vpclinks).*|"
+    r"/health|/log(in|out)|/oauth2/.*|.*/\.well-known/.*|/v2/(?!apis|domainnames|email|tags|vpclinks).*|"
     r"/restapis/[^/]+/[^/]+/_user_request_.*"
 )
 

@@ -7,6 +7,10 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 
+#: Lambda and API Gateway, which know an operation by its path. What else has no target in its header is S3's.
+REST_JSON = re.compile(r"/(\d{4}-\d\d-\d\d|restapis|apikeys|usageplans|account|domainnames|tags|v2)(/|$)|/_")
+
+
 class Refusal(Exception):
     """A request that doesn't get in.
 
@@ -29,7 +33,7 @@ def answer(refusal: Refusal, scope: MutableMapping[str, Any]) -> Iterator[dict[s
             f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
             "<RequestId>0</RequestId></ErrorResponse>"
         )  # fmt: skip
-    elif re.search(r"/\d{8}/[^/]+/s3/aws4_request", headers.get(b"authorization", "")):
+    elif b"x-amz-target" not in headers and not REST_JSON.match(scope["path"]):
         kind, body = "application/xml", f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     else:
         kind, body = "application/json", json.dumps({"__type": code, "message": message})
