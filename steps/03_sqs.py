@@ -13,7 +13,7 @@ import json
 from botocore.exceptions import ClientError
 
 from workshop.checking import Finding, at_least, equal, holds, lets_through, refuses_plain_http, refuses_strangers
-from workshop.policies import document, nobody_but
+from workshop.policies import as_attribute, nobody_but
 from workshop.step import Resource, Step, Workshop
 
 step = Step(3, "sqs", "Set up the SQS queues", needs=(1,))
@@ -32,7 +32,7 @@ def dead_letter_queue(ws: Workshop, queue: Resource) -> None:
     attributes = {
         "MessageRetentionPeriod": TWO_WEEKS,
         "SqsManagedSseEnabled": "true",
-        "Policy": json.dumps(document(ws.only_tls("sqs:*", ws.arn("sqs", queue.name)))),
+        **as_attribute(ws.only_tls("sqs:*", ws.arn("sqs", queue.name))),
         # Only our own queue may use it as its dead-letter queue.
         "RedriveAllowPolicy": json.dumps(
             {
@@ -51,7 +51,7 @@ def orders_queue(ws: Workshop, queue: Resource) -> None:
     sqs = ws.client("sqs")
     dead_letters = ws.need("queue", "ecommerce-orders-dlq")
     api_role, arn = ws.need("role", "APIGateway-SQS")["Arn"], ws.arn("sqs", queue.name)
-    policy = document(
+    policy = as_attribute(
         nobody_but("sqs:SendMessage", arn, api_role),
         ws.only_tls("sqs:*", arn),
     )
@@ -59,7 +59,7 @@ def orders_queue(ws: Workshop, queue: Resource) -> None:
         "VisibilityTimeout": VISIBILITY_TIMEOUT,
         "MessageRetentionPeriod": FOUR_DAYS,
         "SqsManagedSseEnabled": "true",
-        "Policy": json.dumps(policy),
+        **policy,
         "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters["Arn"], "maxReceiveCount": MAX_RECEIVE_COUNT}),
     }
     queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))

@@ -17,7 +17,7 @@ import json
 
 from workshop.checking import Finding, equal, holds, refuses_plain_http
 from workshop.package import deployed, packed, settled
-from workshop.policies import document
+from workshop.policies import as_attribute
 from workshop.step import Resource, Step, Workshop
 
 step = Step(7, "lambda_2", "Implement POC-Lambda-2 and connect it to the stream", needs=(1, 5, 6))
@@ -34,7 +34,7 @@ def failure_queue(ws: Workshop, queue: Resource) -> None:
     attributes = {
         "MessageRetentionPeriod": TWO_WEEKS,
         "SqsManagedSseEnabled": "true",
-        "Policy": json.dumps(document(ws.only_tls("sqs:*", ws.arn("sqs", queue.name)))),
+        **as_attribute(ws.only_tls("sqs:*", ws.arn("sqs", queue.name))),
     }
     queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))
     queue.converge(attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed))

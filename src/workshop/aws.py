@@ -66,7 +66,6 @@ class Clients:
     def __init__(
         self, session: boto3.Session, patience: Patience, endpoint: str | None = None, ca_bundle: str | None = None
     ) -> None:
-        self._session: Any = session
         self.patience, self.endpoint, self.ca_bundle = patience, endpoint, ca_bundle
         self.listeners: list[Callable[[Call], None]] = []
         self.read_only = False

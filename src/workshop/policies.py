@@ -1,5 +1,6 @@
 """Statements that resource policies share, and what a policy's ARNs must look like. Pure: returns dictionaries."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,6 +52,12 @@ def nobody_but(action: str, resource: str, role: str) -> Statement:
 def document(*statements: Statement | None) -> dict[str, Any]:
     """A policy document of these statements; those that are None are left out."""
     return {"Version": "2012-10-17", "Statement": [one for one in statements if one]}
+
+
+def as_attribute(*statements: Statement | None) -> dict[str, str]:
+    """A queue's attribute `Policy` of these statements; no attribute where there is no statement."""
+    policy = document(*statements)
+    return {"Policy": json.dumps(policy)} if policy["Statement"] else {}
 
 
 def rights(policies: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
