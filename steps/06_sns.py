@@ -43,10 +43,9 @@ def email_subscription(ws: Workshop, subscription: Resource) -> None:
     topic = ws.need("topic", "ecommerce-orders-topic")["Arn"]
 
     def subscribed() -> dict | None:
-        pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-        everyone = [one for page in pages for one in page["Subscriptions"] if one["Protocol"] == "email"]
-        wanted = [one for one in everyone if ws.settings.email in (None, one["Endpoint"])]
-        return wanted[0] | {"Arn": wanted[0]["SubscriptionArn"]} if wanted else None
+        # Who unsubscribed is not among them, and has to be asked again.
+        everyone = ws.find_all("subscription", "ecommerce-orders-topic")
+        return next((one for one in everyone if ws.settings.email in (None, one["Endpoint"])), None)
 
     def subscribe() -> None:
         address = ws.settings.email or (LOCAL_EMAIL if ws.settings.target == "local" else None)

@@ -63,6 +63,8 @@ class Workshop:
     scratch: dict[str, Any] = field(default_factory=dict)
     #: What `need` found during the current step: API Gateway takes few calls a second.
     _needed: dict[tuple[str, str], Description] = field(default_factory=dict)
+    #: When something new was first seen without tags, by ARN.
+    untagged: dict[str, float] = field(default_factory=dict)
 
     @property
     def tags(self) -> dict[str, str]:

@@ -2,13 +2,21 @@
 
 A kind answers three questions, each in the service's own way: is there one of this name, which tags does it
 carry, how is it tagged. Steps, `status`, `cleanup` and the checks all ask here, so that they mean the same thing.
+
+Anything may be deleted between two of our calls, so what AWS no longer knows is gone, whichever call says so. And
+AWS shows the tags of something new only after a moment, so no tags at all are no proof of another owner at first.
 """
 
+import contextlib
+import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from workshop.errors import GaveUp
 
 if TYPE_CHECKING:
     from workshop.context import Workshop
@@ -21,10 +29,43 @@ NOT_FOUND = {
     "NoSuchEntity",
     "NotFound",
     "NotFoundException",
+    "ResourceNotFound",
     "ResourceNotFoundException",
     "AWS.SimpleQueueService.NonExistentQueue",
     "QueueDoesNotExist",
 }
+#: Seconds for which the tags of something new may not show up.
+TAGS_LAG = 20.0
+#: Seconds for which something counts as new. This machine's clock may be wrong by as much as AWS lets it:
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+NEW_FOR = 600.0
+#: Where descriptions say since when something stands, or at least stands as it is.
+SINCE = ("CreateDate", "CreationDateTime", "CreatedTimestamp", "creationTime", "createdDate", "LastModified")
+
+
+class Owner(enum.Enum):
+    """Who a found resource belongs to, as far as its tags say."""
+
+    OURS = enum.auto()
+    SOMEBODY = enum.auto()
+    UNTAGGED = enum.auto()
+    #: It was deleted since it was found.
+    GONE = enum.auto()
+
+
+def is_gone(error: ClientError) -> bool:
+    """Whether AWS says that there is nothing of that name (any more)."""
+    return error.response["Error"]["Code"] in NOT_FOUND
+
+
+@contextlib.contextmanager
+def gone_is_fine() -> Iterator[None]:
+    """Leave a block quietly when what it is about is gone already."""
+    try:
+        yield
+    except ClientError as error:
+        if not is_gone(error):
+            raise
 
 
 @dataclass(frozen=True)
@@ -61,12 +102,9 @@ class Kind:
         Raises:
             ClientError: AWS refuses to answer.
         """
-        try:
+        with gone_is_fine():
             return list(self.find_all(ws, name))
-        except ClientError as error:
-            if error.response["Error"]["Code"] in NOT_FOUND:
-                return []
-            raise
+        return []
 
     def find(self, ws: "Workshop", name: str) -> Description | None:
         """Look a resource up by name: of several with the same name, one that is ours; None if there is none.
@@ -81,12 +119,51 @@ class Kind:
 
     def is_ours(self, ws: "Workshop", found: Description) -> bool:
         """Whether a found resource carries our `Project` and `Participant` tags."""
+        return self.owner(ws, found) is Owner.OURS
+
+    def owner(self, ws: "Workshop", found: Description) -> Owner:
+        """Who a found resource belongs to; if it is new and shows no tags yet, they are waited for."""
+        owner = self.owner_now(ws, found)
+        if owner is not Owner.UNTAGGED or not _is_new(found):
+            return owner
+        # Once for each resource: somebody else's untagged one should not hold up every look at it.
+        first_seen = ws.untagged.setdefault(found["Arn"], ws.patience.clock())
+        rest = first_seen + TAGS_LAG - ws.patience.clock()
+        with contextlib.suppress(GaveUp):
+            ws.patience.until(
+                lambda: self.owner_now(ws, found) is not Owner.UNTAGGED, "AWS shows no tags yet", rest, quiet=True
+            )
+        return self.owner_now(ws, found)
+
+    def owner_now(self, ws: "Workshop", found: Description) -> Owner:
+        """Who a found resource belongs to, by the tags that it shows at this moment."""
         if self.tags is None or self.inherits:
-            return True
-        tags = self.tags(ws, found)
-        if not tags and self.untagged_is_ours is not None:
-            return self.untagged_is_ours(ws, found)
-        return all(tags.get(key) == ws.tags[key] for key in ("Project", "Participant"))
+            return Owner.OURS
+        try:
+            tags = self.tags(ws, found)
+            if not tags and self.untagged_is_ours is not None and self.untagged_is_ours(ws, found):
+                return Owner.OURS
+        except ClientError as error:
+            if not is_gone(error):
+                raise
+            return Owner.GONE
+        if all(tags.get(key) == ws.tags[key] for key in ("Project", "Participant")):
+            return Owner.OURS
+        return Owner.SOMEBODY if tags else Owner.UNTAGGED
+
+
+def _is_new(found: Description) -> bool:
+    """Whether a resource may have been made a moment ago: by its description, or because that does not tell."""
+    since = next((found[key] for key in SINCE if key in found), None)
+    if since is None:
+        return True
+    if isinstance(since, str) and not since.isdigit():
+        since = datetime.fromisoformat(since)
+    if not isinstance(since, datetime):
+        # SQS tells seconds, as a text; CloudWatch Logs milliseconds.
+        seconds = float(since)
+        since = datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
+    return abs((datetime.now(UTC) - since).total_seconds()) < NEW_FOR
 
 
 def as_dict(tags: list[dict[str, str]]) -> dict[str, str]:
@@ -143,7 +220,12 @@ def _table_tags(ws: "Workshop", table: Description) -> dict[str, str]:
 def _stream(ws: "Workshop", name: str) -> Iterator[Description]:
     for table in _table(ws, name):
         if table.get("StreamSpecification", {}).get("StreamEnabled"):
-            yield {**table["StreamSpecification"], "Arn": table["LatestStreamArn"], "TableArn": table["TableArn"]}
+            yield {
+                **table["StreamSpecification"],
+                "Arn": table["LatestStreamArn"],
+                "TableArn": table["TableArn"],
+                "CreationDateTime": table["CreationDateTime"],
+            }
 
 
 def _queue(ws: "Workshop", name: str) -> Iterator[Description]:
@@ -199,7 +281,9 @@ def _subscription(ws: "Workshop", name: str) -> Iterator[Description]:
     pages = ws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=ws.arn("sns", name))
     for page in pages:
         for subscription in page["Subscriptions"]:
-            if subscription["Protocol"] == "email":
+            # SNS lists those who unsubscribed for some days more:
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-delete-subscription-topic.html
+            if subscription["Protocol"] == "email" and subscription["SubscriptionArn"] != "Deleted":
                 yield subscription | {"Arn": subscription["SubscriptionArn"]}
 
 
@@ -276,4 +360,15 @@ KINDS: dict[str, Kind] = {
         lambda ws, stage, tags: ws.client("apigateway").tag_resource(resourceArn=stage["Arn"], tags=tags),
         inherits=True,
     ),
+}
+
+#: What lies within another resource and is deleted with it: `{kind: the kind that holds it}`. What has no entry in
+#: `KINDS` has no name or tags of its own, so the step that makes it looks for it.
+PART_OF = {
+    "stream": "table",
+    "stage": "rest-api",
+    "request-model": "rest-api",
+    "request-validator": "rest-api",
+    "api-resource": "rest-api",
+    "method": "rest-api",
 }

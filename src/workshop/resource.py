@@ -12,8 +12,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.context import Absent, Workshop
-from workshop.errors import ForeignResource
-from workshop.kinds import KINDS, Description, Kind
+from workshop.errors import ForeignResource, GaveUp
+from workshop.kinds import KINDS, PART_OF, Description, Kind, Owner
 from workshop.meaning import brief_pair, same
 from workshop.waiting import answer_was_lost
 
@@ -95,27 +95,32 @@ class Resource:
         Raises:
             ForeignResource: there is one of this name, and it is not ours.
             Absent: when looking: there is none.
+            LookupError: nobody says how to find one.
         """
-        kind = KINDS.get(self.kind, Kind(lambda ws, name: iter(())))
+        kind = self._kind
         look = self._look = find or (lambda: kind.find(self.ws, self.name))
+        if find is None and self.kind not in KINDS:
+            raise LookupError(f"A {self.kind} isn't found by its name alone: pass find.")
         found = look()
+        if found is not None and kind.going(found):
+            if not self.ws.looking:
+                # Whoever it belonged to: its name is free afterwards.
+                reason = f"the old {self.kind} {self.name} is being deleted"
+                self.ws.patience.until(lambda: look() is None, reason, 600)
+            found = None
         if found is not None:
-            self._check_owner(kind, found)
-            if kind.going(found):
-                if not self.ws.looking:
-                    reason = f"the old {self.kind} {self.name} is being deleted"
-                    self.ws.patience.until(lambda: look() is None, reason, 600)
-                found = None
+            owner = kind.owner(self.ws, found)
+            self._refuse_unless_ours(owner)
+            found = None if owner is Owner.GONE else found
         if found is None:
             if self.ws.looking:
                 raise Absent
-            found = self._create(create, look)
-            self._check_owner(kind, found)
+            found = self._create(create)
             self.result = "created"
         self.found, self.arn = found, found["Arn"]
         if not self.ws.looking:
             self.ws.state.record(self.step, self.kind, self.name, self.arn)
-        self._converge_tags(kind)
+        self._converge_tags()
         return found
 
     def converge(
@@ -163,8 +168,18 @@ class Resource:
         actual = read() if read else self.found
         return [Difference(k, actual.get(k), v) for k, v in should.items() if not same(actual.get(k), v)]
 
-    def _create(self, create: Callable[[], Any], look: Callable[[], Description | None]) -> Description:
-        """Create, and look for what was made. An answer that got lost is no reason to create a second one."""
+    @property
+    def _kind(self) -> Kind:
+        """How it is found and owned; what lies within another resource belongs to whom that belongs."""
+        return KINDS[self.kind] if self.kind not in PART_OF else KINDS.get(self.kind, Kind(lambda ws, name: iter(())))
+
+    def _create(self, create: Callable[[], Any]) -> Description:
+        """Create, and look for what was made until it is there and ours.
+
+        Two answers are no reason to give up, and none to make a second one: no answer at all, and "there is one
+        already". That one may have been made by a call of ours whose answer got lost, in this run or in one that
+        was killed; reads may not show it yet. Or it may be on its way out, with its name still taken.
+        """
         patience, tries = self.ws.patience, 0
         began = patience.clock()
         while True:
@@ -173,29 +188,54 @@ class Resource:
                 break
             except (ClientError, BotoCoreError) as error:
                 if is_there_already(error):
-                    break
-                if not answer_was_lost(error):
+                    reason, deadline = f"{self.name} is there already and does not show up yet", VISIBLE_WITHIN
+                elif answer_was_lost(error):
+                    reason, deadline = f"no answer came to the making of {self.name}", LOST_WITHIN
+                else:
                     raise
-                patience.pause(tries, began, f"no answer came to the making of {self.name}", LOST_WITHIN, str(error))
+                answer = str(error)
+            try:
+                patience.pause(tries, began, reason, deadline, answer)
+            except GaveUp:
+                self._refuse_unless_ours(self._owner_at_last())
+                raise
             tries += 1
-            found = look()
+            found = self._look_for_ours()
             if found is not None:
                 return found
-        # Made just now, or a moment ago by a call whose answer got lost: reads may lag behind.
+        # Made just now: reads may lag behind, those of its tags most of all.
         reason = f"{self.name} was just made and does not show up yet"
-        visible: Description = patience.until(look, reason, VISIBLE_WITHIN)
+        visible: Description = patience.until(self._look_for_ours, reason, VISIBLE_WITHIN)
         return visible
 
-    def _check_owner(self, kind: Kind, found: Description) -> None:
-        if not kind.is_ours(self.ws, found):
+    def _look_for_ours(self) -> Description | None:
+        """What was just made; None as long as it, or its tags, do not show up.
+
+        Raises:
+            ForeignResource: somebody else made one at the same moment.
+        """
+        found = self._look()
+        if found is None or self._kind.going(found):
+            return None
+        owner = self._kind.owner_now(self.ws, found)
+        if owner is Owner.SOMEBODY:
+            self._refuse_unless_ours(owner)
+        return found if owner is Owner.OURS else None
+
+    def _owner_at_last(self) -> Owner:
+        found = self._look()
+        return self._kind.owner_now(self.ws, found) if found is not None else Owner.GONE
+
+    def _refuse_unless_ours(self, owner: Owner) -> None:
+        if owner in (Owner.SOMEBODY, Owner.UNTAGGED):
             raise ForeignResource(
-                f"There is a {self.kind} {self.name} without our {kind.marked(self.ws)}:"
+                f"There is a {self.kind} {self.name} without our {self._kind.marked(self.ws)}:"
                 " it is somebody else's and was left as it is.",
                 "Choose another --prefix.",
             )
 
-    def _converge_tags(self, kind: Kind) -> None:
-        read, write = kind.tags, kind.tag
+    def _converge_tags(self) -> None:
+        read, write = self._kind.tags, self._kind.tag
         if read is None or write is None:
             return
         self.converge(

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from workshop.checking import Check, Finding, run_check
 from workshop.context import Absent, Workshop
 from workshop.errors import ForeignResource, WorkshopError
-from workshop.kinds import KINDS
+from workshop.kinds import KINDS, PART_OF, gone_is_fine, is_gone
 from workshop.resource import Difference, Resource
 from workshop.waiting import is_denied
 
@@ -65,7 +65,12 @@ class Step:
             kind: its kind, as `status` shows it.
             base: its name before the prefix.
             named: gives its name where that is not the base with the prefix before it.
+
+        Raises:
+            LookupError: nobody knows this kind, so what is made of it could be neither found nor deleted.
         """
+        if kind not in KINDS and kind not in PART_OF:
+            raise LookupError(f"Step {self.command} declares a {kind}: add that kind to KINDS or to PART_OF.")
 
         def declare(build: Callable[[Workshop, Resource], Any]) -> Callable[[Workshop, Resource], Any]:
             self.declarations.append(Declaration(kind, base, build, named or (lambda ws: ws.name(base))))
@@ -109,9 +114,8 @@ class Step:
         resources: list[Resource] = []
         try:
             for declaration in self.declarations:
-                resource = Resource(ws, self.number, declaration.kind, declaration.named(ws))
-                with ws.console.working(f"{resource.kind} {resource.name}"):
-                    self._build(ws, declaration, resource)
+                with ws.console.working(f"{declaration.kind} {declaration.named(ws)}"):
+                    resource = self._build(ws, declaration)
                 resources.append(resource)
                 ws.finished(resource)
         finally:
@@ -132,8 +136,19 @@ class Step:
             last = next(step for step in ws.steps if step.number == number).declarations[-1]
             ws.need(last.kind, last.base)
 
-    def _build(self, ws: Workshop, declaration: Declaration, resource: Resource) -> None:
+    def _build(self, ws: Workshop, declaration: Declaration) -> Resource:
+        """Make one resource right. What vanishes meanwhile is made again, once."""
+        try:
+            return self._build_once(ws, declaration)
+        except ClientError as error:
+            if not is_gone(error):
+                raise
+        ws.forget_needed()
+        return self._build_once(ws, declaration)
+
+    def _build_once(self, ws: Workshop, declaration: Declaration) -> Resource:
         """Make one resource right. Who may not change it can go on if somebody else made it right before."""
+        resource = Resource(ws, self.number, declaration.kind, declaration.named(ws))
         try:
             declaration.build(ws, resource)
         except ClientError as error:
@@ -153,6 +168,7 @@ class Step:
             ws.console.note(
                 f"{denied}; somebody else made what this step needs, and all {len(verdicts)} checks of it pass."
             )
+        return resource
 
     def examine(self, ws: Workshop) -> list[Resource]:
         """Look at all resources of this step and change nothing.
@@ -168,6 +184,16 @@ class Step:
             ws.looking = ws.client.read_only = False
 
     def _examine(self, ws: Workshop, declaration: Declaration) -> Resource:
+        """Look at one resource. If something vanishes meanwhile, look again at what is left."""
+        for _ in range(2):
+            with gone_is_fine():
+                return self._examine_once(ws, declaration)
+            ws.forget_needed()
+        resource = Resource(ws, self.number, declaration.kind, declaration.named(ws))
+        resource.result = "missing"
+        return resource
+
+    def _examine_once(self, ws: Workshop, declaration: Declaration) -> Resource:
         resource = Resource(ws, self.number, declaration.kind, declaration.named(ws))
         try:
             declaration.build(ws, resource)
