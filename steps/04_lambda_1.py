@@ -91,7 +91,7 @@ def trigger(ws: Workshop, mapping: Resource) -> None:
     }
 
     def of_this_queue() -> dict | None:
-        mappings = ws.find_all("event-source-mapping", "POC-Lambda-1")
+        mappings = ws.find_anybodys("event-source-mapping", "POC-Lambda-1")
         return next((one for one in mappings if one["EventSourceArn"] == queue), None)
 
     mapping.ensure(

@@ -115,7 +115,7 @@ def trigger(ws: Workshop, mapping: Resource) -> None:
     }
 
     def of_this_stream() -> dict | None:
-        mappings = ws.find_all("event-source-mapping", "POC-Lambda-2")
+        mappings = ws.find_anybodys("event-source-mapping", "POC-Lambda-2")
         return next((one for one in mappings if one["EventSourceArn"] == stream), None)
 
     for stale in ws.find_all("event-source-mapping", "POC-Lambda-2"):

@@ -4,6 +4,7 @@ Nothing here imitates AWS. A participant is a prefix, so tests see nothing of ea
 embedded AWS; tests that stop or kill it have one of their own (`own_state_dir`).
 """
 
+import dataclasses
 import functools
 import os
 import signal
@@ -15,13 +16,16 @@ from types import SimpleNamespace
 
 import botocore.loaders
 import botocore.waiter
+import faults
 import pytest
+from faults import Clock, Faults
 from support import Ran, build, run, teardown
 
 from workshop.console import Console
 from workshop.embedded import Embedded
 from workshop.opening import open_workshop
 from workshop.settings import Settings
+from workshop.state import State
 
 #: Seconds that one test may take, whatever hangs.
 LONGEST_TEST = 100
@@ -164,3 +168,41 @@ def own_cli(own_state_dir):
         return run("workshop", *arguments, env={"WORKSHOP_STATE_DIR": str(own_state_dir)} | more.pop("env", {}), **more)
 
     return typed
+
+
+@pytest.fixture(scope="module")
+def two_sets_of_clients(open_ws):
+    """To make clients takes longer than most tests: one set without, one with a fault layer before AWS."""
+    plain, nasty = open_ws("somebody"), open_ws("somebody")
+    nasty.clock = Clock()
+    nasty.patience.clock, nasty.patience.sleep = nasty.clock, nasty.clock.sleep
+    nasty.faults = Faults(nasty.clock).attach(nasty.client)
+    return plain, nasty
+
+
+def as_participant(ws, prefix):
+    """The context of another participant, with the same clients."""
+    settings = dataclasses.replace(ws.settings, prefix=prefix)
+    embedded = ws.state.embedded
+    state = State.load(settings, ws.account, embedded)
+    return dataclasses.replace(ws, settings=settings, state=state, scratch={}, untagged={}, _needed={})
+
+
+@pytest.fixture
+def calm(two_sets_of_clients, prefix):
+    """This test's participant, without faults."""
+    opened = as_participant(two_sets_of_clients[0], prefix)
+    yield opened
+    teardown().delete_ours(opened)
+
+
+@pytest.fixture
+def nasty(calm, two_sets_of_clients):
+    """The same participant, behind a fault layer and with a virtual clock."""
+    opened = as_participant(two_sets_of_clients[1], calm.settings.prefix)
+    opened.faults, opened.clock = two_sets_of_clients[1].faults, two_sets_of_clients[1].clock
+    opened.faults.rules.clear()
+    opened.faults.sent.clear()
+    opened.clock.virtual = False
+    with faults.waiters_sleep(opened.clock.sleep):
+        yield opened

@@ -4,28 +4,21 @@ import json
 import os
 import pty
 import re
+import runpy
 import subprocess
 
 import pytest
-from support import BIN, ROOT, build, census, eventually, looked_at, messages, post, row, run, snapshot, teardown
+from support import BIN, ROOT, build, census, eventually, hurry, looked_at, messages, post, row, run, snapshot, teardown
 
 from workshop.commands.clean import cleanup, remaining_is_failure
+from workshop.kinds import KINDS, PART_OF, Kind
+from workshop.step import Resource, Step
 
 #: The command line, without the minute that AWS's index of tags is given.
 IMPATIENT = (
     "import sys; from workshop.opening import load; load('cleanup/teardown.py').INDEX_LAGS = 0.0;"
     "sys.argv[0] = 'workshop'; from workshop.cli import main; main()"
 )
-
-
-def in_a_hurry(ws):
-    """Let the clock of a context run ahead whenever it would sleep."""
-    ahead = [0.0]
-
-    def sleep(seconds):
-        ahead[0] += max(seconds, 1.0)
-
-    ws.patience.clock, ws.patience.sleep = lambda: ahead[0], sleep
 
 
 def test_everything_goes_and_it_says_what(cli, ws):
@@ -152,7 +145,7 @@ def test_at_a_terminal_it_asks(ws, state_dir, prefix, answer, code, left):
 def test_what_only_a_tag_gives_away_is_told(ws):
     build(ws, 3)
     url = ws.client("sqs").create_queue(QueueName=f"by-hand-{ws.settings.prefix}", tags=ws.tags)["QueueUrl"]
-    in_a_hurry(ws)
+    hurry(ws)
     document = cleanup(ws)
     assert len(document["deleted"]) == 14
     arn = f"arn:aws:sqs:us-east-1:{ws.account}:by-hand-{ws.settings.prefix}"
@@ -236,3 +229,33 @@ def test_a_killed_build_is_cleaned_up(ws, state_dir, prefix):
         assert ran.code == 0, ran.err
         assert int(re.search(r"(\d+) deleted", ran.out)[1]) <= made
         assert census(ws) == []
+
+
+def test_everything_that_is_declared_can_be_deleted(ws):
+    declared = {declaration.kind for step in ws.steps for declaration in step.declarations}
+    assert len(declared) == 16
+    # What is deleted last in such a chain is deleted by a call of its own.
+    assert {PART_OF.get(kind, kind) for kind in declared} <= teardown().DELETE.keys()
+
+
+def test_a_step_declares_no_unknown_kind():
+    step = Step(9, "s3", "Create a bucket")
+    with pytest.raises(LookupError, match="bucket"):
+        step.resource("bucket", "ecommerce-orders-reports")
+    assert step.declarations == []
+
+
+def test_a_kind_that_nobody_deletes_is_no_kind(monkeypatch):
+    monkeypatch.setitem(KINDS, "bucket", Kind(lambda ws, name: iter(())))
+    with pytest.raises(LookupError, match="bucket"):
+        runpy.run_path(str(ROOT / "cleanup/teardown.py"), run_name="teardown")
+    monkeypatch.setitem(PART_OF, "bucket", "table")
+    runpy.run_path(str(ROOT / "cleanup/teardown.py"), run_name="teardown")
+
+
+def test_what_has_no_name_of_its_own_is_not_made_unless_it_can_be_found(ws):
+    made = []
+    model = Resource(ws, 8, "request-model", "Order")
+    with pytest.raises(LookupError, match="request-model"):
+        model.ensure(lambda: made.append(1))
+    assert made == []

@@ -4,7 +4,6 @@ One test for each row of the table of what AWS answers. Time is virtual (`faults
 after it would have worked" is measured and not hoped for.
 """
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -14,58 +13,26 @@ from typing import Any
 import faults
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from faults import Clock, Faults, Watch
-from support import census, teardown
+from faults import Faults, Watch
+from support import census, snapshot
 
 from workshop.aws_errors import explain
 from workshop.checking import run_check
 from workshop.commands.build import status
 from workshop.commands.clean import cleanup
-from workshop.errors import WorkshopError
+from workshop.errors import ForeignResource, WorkshopError
+from workshop.kinds import KINDS
 from workshop.package import packed
-from workshop.state import State
 
 #: How late, in virtual seconds, it may be noticed that a call would work again.
 LATE = 2.0
 NEVER = float("inf")
 
 
-@pytest.fixture(scope="module")
-def two_sets_of_clients(open_ws):
-    """To make clients takes longer than most tests: one set without, one with a fault layer before AWS."""
-    plain, nasty = open_ws("somebody"), open_ws("somebody")
-    nasty.clock = Clock()
-    nasty.patience.clock, nasty.patience.sleep = nasty.clock, nasty.clock.sleep
-    nasty.faults = Faults(nasty.clock).attach(nasty.client)
-    return plain, nasty
-
-
-def as_participant(ws: Any, prefix: str) -> Any:
-    """The context of another participant, with the same clients."""
-    settings = dataclasses.replace(ws.settings, prefix=prefix)
-    embedded = ws.state.embedded
-    state = State.load(settings, ws.account, embedded)
-    return dataclasses.replace(ws, settings=settings, state=state, scratch={}, _needed={})
-
-
 @pytest.fixture
-def ws(two_sets_of_clients, prefix):
+def ws(calm):
     """This test's participant, without faults."""
-    opened = as_participant(two_sets_of_clients[0], prefix)
-    yield opened
-    teardown().delete_ours(opened)
-
-
-@pytest.fixture
-def nasty(ws, two_sets_of_clients):
-    """The same participant, behind a fault layer and with a virtual clock."""
-    opened = as_participant(two_sets_of_clients[1], ws.settings.prefix)
-    opened.faults, opened.clock = two_sets_of_clients[1].faults, two_sets_of_clients[1].clock
-    opened.faults.rules.clear()
-    opened.faults.sent.clear()
-    opened.clock.virtual = False
-    with faults.waiters_sleep(opened.clock.sleep):
-        yield opened
+    return calm
 
 
 def waits(err: str) -> list[str]:
@@ -643,6 +610,237 @@ def test_a_pending_subscription_is_a_state_of_its_own(ws, nasty, capsys):
     nasty.faults.refuse("Unsubscribe", "InvalidParameter", invalid)
     clean(nasty)
     assert nasty.faults.count("Unsubscribe") == 0
+    assert census(ws) == []
+
+
+# Tags that show up late: what we made a moment ago is not somebody else's.
+
+
+@dataclass(frozen=True)
+class Made:
+    """A kind of resource that carries tags: the step that makes it, the calls that make it and read its tags.
+
+    Attributes:
+        step, before: the number of its step, and those that run first.
+        name: its own name before the prefix, in the call that makes it.
+        create, read: the operations.
+        untag: takes the tags out of an answer to `read`.
+    """
+
+    step: int
+    before: tuple[int, ...]
+    name: str
+    create: str
+    read: str
+    untag: Callable[[Any], Any]
+
+
+def emptied(key: str, empty: Any) -> Callable[[Any], Any]:
+    return lambda found: {**found, key: empty}
+
+
+def without_xml_tags(xml: str) -> str:
+    return re.sub("<Tags>.*?</Tags>", "<Tags/>", xml, flags=re.DOTALL)
+
+
+TAGGED = {
+    "role": Made(1, (), "APIGateway-SQS", "CreateRole", "GetRole", without_xml_tags),
+    "table": Made(2, (), "ecommerce-orders", "CreateTable", "dynamodb.ListTagsOfResource", emptied("Tags", [])),
+    "queue": Made(3, (1,), "ecommerce-orders-dlq", "CreateQueue", "ListQueueTags", emptied("Tags", {})),
+    "log-group": Made(4, (1, 2, 3), "POC-Lambda-1", "CreateLogGroup", "logs.ListTagsForResource", emptied("tags", {})),
+    "function": Made(4, (1, 2, 3), "POC-Lambda-1", "CreateFunction", "GetFunction", emptied("Tags", {})),
+    "event-source-mapping": Made(
+        4, (1, 2, 3), "POC-Lambda-1", "CreateEventSourceMapping", "lambda.ListTags", emptied("Tags", {})
+    ),
+    "topic": Made(6, (1,), "ecommerce-orders-topic", "CreateTopic", "sns.ListTagsForResource", without_xml_tags),
+    "rest-api": Made(8, (1, 3), "ecommerce-orders-api", "CreateRestApi", "GetTags", emptied("tags", {})),
+}
+#: How the services may answer instead, as long as something is being made; seen of DynamoDB:
+#: https://github.com/cloud-custodian/cloud-custodian/issues/3177
+NOT_FOUND_YET = {
+    "table": "ResourceNotFoundException", "queue": "QueueDoesNotExist", "log-group": "ResourceNotFoundException",
+    "event-source-mapping": "ResourceNotFoundException", "topic": "ResourceNotFound", "rest-api": "NotFoundException",
+}  # fmt: skip
+
+
+def test_every_kind_that_carries_tags_is_here():
+    tagged = {kind for kind, how in KINDS.items() if how.tags and how.tag and not how.inherits}
+    assert tagged == TAGGED.keys()
+
+
+@pytest.mark.parametrize("kind", TAGGED)
+def test_tags_that_show_up_late(ws, nasty, kind):
+    made = TAGGED[kind]
+    with_steps(*made.before)(ws)
+    watch = nasty.faults.rewrite(made.read, made.untag, seconds=7.3, after=made.create)
+    assert end_of(step(made.step), nasty) is None
+    assert watch.hits, "its tags were never read"
+    check(ws, made.step)
+    assert {r.result for r in ws.steps[made.step - 1].run(ws)} == {"unchanged"}
+
+
+@pytest.mark.parametrize("kind", NOT_FOUND_YET)
+def test_something_new_whose_tags_are_not_found_yet(ws, nasty, kind):
+    made = TAGGED[kind]
+    with_steps(*made.before)(ws)
+    not_found = NOT_FOUND_YET[kind], "Requested resource not found"
+    watch = nasty.faults.refuse(made.read, *not_found, seconds=7.3, after=made.create)
+    assert end_of(step(made.step), nasty) is None
+    assert watch.hits
+    check(ws, made.step)
+
+
+@pytest.mark.parametrize("kind", TAGGED)
+def test_a_lost_answer_and_tags_that_show_up_late(ws, nasty, kind):
+    made = TAGGED[kind]
+    with_steps(*made.before)(ws)
+    nasty.faults.lose(made.create, "closed")
+    nasty.faults.rewrite(made.read, made.untag, seconds=7.3, after=made.create)
+    assert end_of(step(made.step), nasty) is None
+    check(ws, made.step)
+
+
+@pytest.mark.parametrize("kind", TAGGED)
+def test_tags_of_a_killed_run_that_show_up_late(ws, nasty, kind):
+    made = TAGGED[kind]
+    with_steps(*made.before, made.step)(ws)
+    watch = nasty.faults.rewrite(made.read, made.untag, seconds=7.3)
+    made_before = census(ws)
+    assert end_of(step(made.step), nasty) is None
+    assert watch.hits
+    assert nasty.faults.count(made.create) == 0
+    assert len(census(ws)) == len(made_before)
+
+
+@pytest.mark.parametrize("kind", TAGGED)
+def test_a_clean_up_right_after_a_killed_run(ws, nasty, kind):
+    made = TAGGED[kind]
+    with_steps(*made.before, made.step)(ws)
+    nasty.faults.rewrite(made.read, made.untag, seconds=7.3)
+    clean(nasty)
+    assert census(ws) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TAGGED if kind != "log-group"])
+def test_tags_that_never_show_up_are_no_reason_to_take_it(ws, nasty, kind):
+    # Made by somebody else or not: nobody can tell, so nothing is changed.
+    made = TAGGED[kind]
+    with_steps(*made.before, made.step)(ws)
+    nasty.faults.rewrite(made.read, made.untag)
+    before = snapshot(ws)
+    problem = end_of(step(made.step), nasty)
+    assert problem is not None
+    assert problem.exit_code == 1
+    changes = [one.operation for one in nasty.faults.sent if one.mutating and one.operation != made.create]
+    assert changes == []
+    assert snapshot(ws) == before
+
+
+LONG_AGO = 1_577_836_800
+#: Where each kind says since when it stands: the operation, and how an answer to it is made to say "since 2020".
+SINCE_LONG = {
+    "role": ("GetRole", lambda xml: re.sub("<CreateDate>[^<]*", "<CreateDate>2020-01-01T00:00:00Z", xml)),
+    "table": ("DescribeTable", lambda found: found["Table"].update(CreationDateTime=LONG_AGO)),
+    "queue": ("GetQueueAttributes", lambda found: found["Attributes"].update(CreatedTimestamp=str(LONG_AGO))),
+    "function": (
+        "GetFunction", lambda found: found["Configuration"].update(LastModified="2020-01-01T00:00:00.000+0000")
+    ),
+    "rest-api": ("GetRestApis", lambda found: [api.update(createdDate=LONG_AGO) for api in found["item"]] and None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SINCE_LONG)
+def test_the_tags_of_something_old_are_not_waited_for(ws, nasty, kind):
+    made, (read, edit) = TAGGED[kind], SINCE_LONG[kind]
+    with_steps(*made.before, made.step)(ws)
+
+    def old_and_untagged(found: Any) -> Any:
+        found = made.untag(found) if read == made.read else found
+        edited = edit(found)
+        return found if edited is None else edited
+
+    nasty.faults.rewrite(read, old_and_untagged)
+    if read != made.read:
+        nasty.faults.rewrite(made.read, made.untag)
+    began = nasty.clock()
+    problem = end_of(step(made.step), nasty)
+    assert isinstance(problem, ForeignResource)
+    assert nasty.clock() - began < 1
+
+
+def test_a_log_group_that_lambda_made_for_our_function_is_ours_at_once(ws, nasty):
+    with_steps(1, 2, 3, 4)(ws)
+    name = ws.name("/aws/lambda/POC-Lambda-1")
+    ws.client("logs").delete_log_group(logGroupName=name)
+    ws.client("logs").create_log_group(logGroupName=name)
+    began = nasty.clock()
+    step(4)(nasty)
+    assert nasty.clock() - began < 1
+    check(ws, 4)
+
+
+# A resource of before whose name is still taken while it goes.
+
+
+def test_a_mapping_that_is_deleting_and_whose_tags_are_gone(ws, nasty):
+    with_steps(1, 2, 3, 4)(ws)
+    watch = old_mapping_goes(nasty.faults, 7.3, ws)
+    gone = "The resource you requested does not exist."
+    nasty.faults.refuse("lambda.ListTags", "ResourceNotFoundException", gone, 404, when=lambda _: watch.passed is None)
+    exists = "An event source mapping with SQS arn (x) and function (x) already exists. Please update or delete it."
+    nasty.faults.refuse(
+        "CreateEventSourceMapping", "ResourceConflictException", exists, 409, when=lambda _: watch.passed is None
+    )
+    assert end_of(step(4), nasty) is None
+    check(ws, 4)
+
+
+def test_a_clean_up_beside_a_mapping_whose_tags_are_gone(ws, nasty):
+    with_steps(1, 2, 3, 4)(ws)
+    watch = old_mapping_goes(nasty.faults, 7.3, ws)
+    nasty.faults.refuse("lambda.ListTags", "ResourceNotFoundException", "It does not exist.", 404,
+                        when=lambda _: watch.passed is None)  # fmt: skip
+    clean(nasty)
+    assert [kind for kind, _ in census(ws) if kind != "mapping"] == []
+
+
+# Who unsubscribed is listed for a while, with a word in place of an ARN.
+
+
+def unsubscribed(faults: Faults, ws: Any) -> str:
+    """Take the e-mail subscription away, and let SNS list it as AWS does: with the ARN `Deleted`."""
+    (reader,) = ws.find_all("subscription", "ecommerce-orders-topic")
+    ws.client("sns").unsubscribe(SubscriptionArn=reader["Arn"])
+    topic = ws.arn("sns", ws.name("ecommerce-orders-topic"))
+    deleted = (
+        f"<member><SubscriptionArn>Deleted</SubscriptionArn><Owner>{ws.account}</Owner><Protocol>email</Protocol>"
+        f"<Endpoint>{reader['Endpoint']}</Endpoint><TopicArn>{topic}</TopicArn></member>"
+    )
+
+    faults.rewrite(
+        "ListSubscriptionsByTopic", lambda xml: xml.replace("<Subscriptions>", f"<Subscriptions>{deleted}", 1)
+    )
+    return reader["Endpoint"]
+
+
+def test_who_unsubscribed_is_subscribed_again(ws, nasty):
+    with_steps(1, 6)(ws)
+    reader = unsubscribed(nasty.faults, ws)
+    somebody_reads = next(one for one in nasty.steps[5].checks if "subscribed" in one.name)
+    assert not run_check(nasty, 6, "06_sns", somebody_reads).passed
+    subscription = next(r for r in status(nasty)["resources"] if r["kind"] == "subscription")
+    assert subscription["state"] == "missing"
+    results = {r.kind: r.result for r in nasty.steps[5].run(nasty)}
+    assert results == {"topic": "unchanged", "subscription": "created"}
+    assert nasty.faults.count("Subscribe") == 1
+    (now,) = ws.find_all("subscription", "ecommerce-orders-topic")
+    assert now["Endpoint"] == reader
+    # Beside the one of before, the new one counts, and is not made a third time.
+    verdict = run_check(nasty, 6, "06_sns", somebody_reads)
+    assert (verdict.passed, verdict.detail) == (True, reader)
+    assert {r.result for r in nasty.steps[5].run(nasty)} == {"unchanged"}
+    clean(nasty)
+    assert {one.body.count("Deleted") for one in nasty.faults.sent if one.operation == "Unsubscribe"} <= {0}
     assert census(ws) == []
 
 

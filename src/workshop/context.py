@@ -206,7 +206,11 @@ class Workshop:
 
     def find_all(self, kind: str, base: str) -> list[Description]:
         """Look up all of our resources of one name, where AWS lets names repeat."""
-        return [one for one in KINDS[kind].everything(self, self.name(base)) if KINDS[kind].is_ours(self, one)]
+        return [one for one in self.find_anybodys(kind, base) if KINDS[kind].is_ours(self, one)]
+
+    def find_anybodys(self, kind: str, base: str) -> list[Description]:
+        """Look up all resources of one name, whoever they belong to."""
+        return KINDS[kind].everything(self, self.name(base))
 
     def need(self, kind: str, base: str) -> Description:
         """Get what an earlier step made.

@@ -301,16 +301,22 @@ def _stage(ws: "Workshop", name: str) -> Iterator[Description]:
                 yield stage | {"Arn": ws.apigateway_arn(api["id"], f"/stages/{name}"), "restApiId": api["id"]}
 
 
-def _tags_in_description(_: "Workshop", found: Description) -> dict[str, str]:
-    """Some services send the tags along, as a dictionary or as a list."""
-    tags = found.get("Tags") or found.get("tags") or {}
-    return as_dict(tags) if isinstance(tags, list) else tags
+def _role_tags(ws: "Workshop", role: Description) -> dict[str, str]:
+    """IAM sends the tags along; those that were not there yet are asked for again."""
+    tags = role.get("Tags") or ws.client("iam").get_role(RoleName=role["RoleName"])["Role"].get("Tags", [])
+    return as_dict(tags)
+
+
+def _function_tags(ws: "Workshop", function: Description) -> dict[str, str]:
+    """Lambda sends the tags along; those that were not there yet are asked for again."""
+    tags: dict[str, str] = function["Tags"]
+    return tags or ws.client("lambda").get_function(FunctionName=function["FunctionName"]).get("Tags", {})
 
 
 KINDS: dict[str, Kind] = {
     "role": Kind(
         _role,
-        _tags_in_description,
+        _role_tags,
         lambda ws, role, tags: ws.client("iam").tag_role(RoleName=role["RoleName"], Tags=as_list(tags)),
     ),
     "policy": Kind(_policy, _tags_of_path, marked=lambda ws: f"path {ws.settings.path}"),
@@ -334,8 +340,9 @@ KINDS: dict[str, Kind] = {
     ),
     "function": Kind(
         _function,
-        _tags_in_description,
+        _function_tags,
         lambda ws, function, tags: ws.client("lambda").tag_resource(Resource=function["Arn"], Tags=tags),
+        going=lambda function: function["State"] == "Deleting",
     ),
     "event-source-mapping": Kind(
         _mapping,

@@ -180,12 +180,12 @@ class Resource:
         already". That one may have been made by a call of ours whose answer got lost, in this run or in one that
         was killed; reads may not show it yet. Or it may be on its way out, with its name still taken.
         """
-        patience, tries = self.ws.patience, 0
+        patience, tries, made = self.ws.patience, 0, False
         began = patience.clock()
-        while True:
+        while not made:
             try:
                 create()
-                break
+                made = True
             except (ClientError, BotoCoreError) as error:
                 if is_there_already(error):
                     reason, deadline = f"{self.name} is there already and does not show up yet", VISIBLE_WITHIN
@@ -193,19 +193,19 @@ class Resource:
                     reason, deadline = f"no answer came to the making of {self.name}", LOST_WITHIN
                 else:
                     raise
-                answer = str(error)
-            try:
-                patience.pause(tries, began, reason, deadline, answer)
-            except GaveUp:
-                self._refuse_unless_ours(self._owner_at_last())
-                raise
-            tries += 1
-            found = self._look_for_ours()
-            if found is not None:
-                return found
-        # Made just now: reads may lag behind, those of its tags most of all.
+                patience.pause(tries, began, reason, deadline, str(error))
+                tries += 1
+                found = self._look()
+                if found is not None and not self._kind.going(found):
+                    break
+        # Reads may lag behind, those of its tags most of all.
         reason = f"{self.name} was just made and does not show up yet"
-        visible: Description = patience.until(self._look_for_ours, reason, VISIBLE_WITHIN)
+        try:
+            visible: Description = patience.until(self._look_for_ours, reason, VISIBLE_WITHIN)
+        except GaveUp:
+            if not made and (found := self._look()) is not None:
+                self._refuse_unless_ours(self._kind.owner_now(self.ws, found))
+            raise
         return visible
 
     def _look_for_ours(self) -> Description | None:
@@ -221,10 +221,6 @@ class Resource:
         if owner is Owner.SOMEBODY:
             self._refuse_unless_ours(owner)
         return found if owner is Owner.OURS else None
-
-    def _owner_at_last(self) -> Owner:
-        found = self._look()
-        return self._kind.owner_now(self.ws, found) if found is not None else Owner.GONE
 
     def _refuse_unless_ours(self, owner: Owner) -> None:
         if owner in (Owner.SOMEBODY, Owner.UNTAGGED):
