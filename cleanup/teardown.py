@@ -14,7 +14,8 @@ import sys
 import time
 
 from workshop.errors import GaveUp
-from workshop.kinds import KINDS, PART_OF, Description, gone_is_fine
+from workshop.kinds import KINDS, PART_OF
+from workshop.owner import Description, gone_is_fine
 from workshop.step import Workshop
 from workshop.tagged import known_by_name, tagged
 

@@ -9,7 +9,8 @@ from workshop.aws import Clients
 from workshop.console import Console
 from workshop.embedded import Mailbox, invoke_url, is_embedded
 from workshop.errors import NotBuilt
-from workshop.kinds import KINDS, Description, as_list
+from workshop.kinds import KINDS, as_list
+from workshop.owner import Description
 from workshop.policies import Statement, only_tls
 from workshop.settings import REPOSITORY, Settings
 from workshop.state import State

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from workshop.context import Workshop
-from workshop.kinds import KINDS, Description
+from workshop.kinds import KINDS
 from workshop.meaning import meaning, same
+from workshop.owner import Description
 from workshop.package import deployed
 from workshop.resource import Difference
 from workshop.tagged import known_by_name, tagged

@@ -2,70 +2,21 @@
 
 A kind answers three questions, each in the service's own way: is there one of this name, which tags does it
 carry, how is it tagged. Steps, `status`, `cleanup` and the checks all ask here, so that they mean the same thing.
-
-Anything may be deleted between two of our calls, so what AWS no longer knows is gone, whichever call says so. And
-AWS shows the tags of something new only after a moment, so no tags at all are no proof of another owner at first.
 """
 
 import contextlib
-import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from workshop.errors import GaveUp
+from workshop.owner import TAGS_LAG, Description, Owner, gone_is_fine, is_gone, is_new
+from workshop.waiting import is_denied
 
 if TYPE_CHECKING:
     from workshop.context import Workshop
-
-#: What a resource is described as: the service's own answer, with at least `Arn`.
-Description = dict[str, Any]
-
-#: How the services say that there is nothing of that name.
-NOT_FOUND = {
-    "NoSuchEntity",
-    "NotFound",
-    "NotFoundException",
-    "ResourceNotFound",
-    "ResourceNotFoundException",
-    "AWS.SimpleQueueService.NonExistentQueue",
-    "QueueDoesNotExist",
-}
-#: Seconds for which the tags of something new may not show up.
-TAGS_LAG = 20.0
-#: Seconds for which something counts as new. This machine's clock may be wrong by as much as AWS lets it:
-#: https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
-NEW_FOR = 600.0
-#: Where descriptions say since when something stands, or at least stands as it is.
-SINCE = ("CreateDate", "CreationDateTime", "CreatedTimestamp", "creationTime", "createdDate", "LastModified")
-
-
-class Owner(enum.Enum):
-    """Who a found resource belongs to, as far as its tags say."""
-
-    OURS = enum.auto()
-    SOMEBODY = enum.auto()
-    UNTAGGED = enum.auto()
-    #: It was deleted since it was found.
-    GONE = enum.auto()
-
-
-def is_gone(error: ClientError) -> bool:
-    """Whether AWS says that there is nothing of that name (any more)."""
-    return error.response["Error"]["Code"] in NOT_FOUND
-
-
-@contextlib.contextmanager
-def gone_is_fine() -> Iterator[None]:
-    """Leave a block quietly when what it is about is gone already."""
-    try:
-        yield
-    except ClientError as error:
-        if not is_gone(error):
-            raise
 
 
 @dataclass(frozen=True)
@@ -124,7 +75,7 @@ class Kind:
     def owner(self, ws: "Workshop", found: Description) -> Owner:
         """Who a found resource belongs to; if it is new and shows no tags yet, they are waited for."""
         owner = self.owner_now(ws, found)
-        if owner is not Owner.UNTAGGED or not _is_new(found):
+        if owner is not Owner.UNTAGGED or not is_new(found):
             return owner
         # Once for each resource: somebody else's untagged one should not hold up every look at it.
         first_seen = ws.untagged.setdefault(found["Arn"], ws.patience.clock())
@@ -150,20 +101,6 @@ class Kind:
         if all(tags.get(key) == ws.tags[key] for key in ("Project", "Participant")):
             return Owner.OURS
         return Owner.SOMEBODY if tags else Owner.UNTAGGED
-
-
-def _is_new(found: Description) -> bool:
-    """Whether a resource may have been made a moment ago: by its description, or because that does not tell."""
-    since = next((found[key] for key in SINCE if key in found), None)
-    if since is None:
-        return True
-    if isinstance(since, str) and not since.isdigit():
-        since = datetime.fromisoformat(since)
-    if not isinstance(since, datetime):
-        # SQS tells seconds, as a text; CloudWatch Logs milliseconds.
-        seconds = float(since)
-        since = datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
-    return abs((datetime.now(UTC) - since).total_seconds()) < NEW_FOR
 
 
 def as_dict(tags: list[dict[str, str]]) -> dict[str, str]:
@@ -213,7 +150,14 @@ def _table(ws: "Workshop", name: str) -> Iterator[Description]:
 
 
 def _table_tags(ws: "Workshop", table: Description) -> dict[str, str]:
-    pages = ws.client("dynamodb").get_paginator("list_tags_of_resource").paginate(ResourceArn=table["TableArn"])
+    dynamodb, arn = ws.client("dynamodb"), table["TableArn"]
+    try:
+        pages = list(dynamodb.get_paginator("list_tags_of_resource").paginate(ResourceArn=arn))
+    except ClientError as error:
+        if is_denied(error):
+            # DynamoDB may say so of a table that is gone, too; of such a one, this tells it.
+            dynamodb.describe_table(TableName=arn.rpartition("/")[2])
+        raise
     return as_dict([tag for page in pages for tag in page["Tags"]])
 
 

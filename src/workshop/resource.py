@@ -13,8 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.context import Absent, Workshop
 from workshop.errors import ForeignResource, GaveUp
-from workshop.kinds import KINDS, PART_OF, Description, Kind, Owner
+from workshop.kinds import KINDS, PART_OF, Kind
 from workshop.meaning import brief_pair, same
+from workshop.owner import Description, Owner
 from workshop.waiting import answer_was_lost
 
 #: How the services say that there is already something of that name.

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 from workshop.checking import Check, Finding, run_check
 from workshop.context import Absent, Workshop
 from workshop.errors import ForeignResource, WorkshopError
-from workshop.kinds import KINDS, PART_OF, gone_is_fine, is_gone
+from workshop.kinds import KINDS, PART_OF
+from workshop.owner import gone_is_fine, is_gone
 from workshop.resource import Difference, Resource
 from workshop.waiting import is_denied
 
