@@ -116,6 +116,12 @@ def with_another_topic_policy(ws: Any) -> None:
     ws.client("sns").set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(policy))
 
 
+def with_another_tag(ws: Any) -> None:
+    with_steps(2)(ws)
+    arn = ws.arn("dynamodb", f"table/{ws.name('ecommerce-orders')}")
+    ws.client("dynamodb").tag_resource(ResourceArn=arn, Tags=[{"Key": "Environment", "Value": "another"}])
+
+
 def with_another_trust(ws: Any) -> None:
     with_steps(1)(ws)
     statement = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -273,6 +279,15 @@ PENDING = "The function is currently in the following state: Pending"
 UPDATING = "An update is in progress for resource: arn:aws:lambda:us-east-1:123456789012:function:x"
 IN_USE = "Attempt to change a resource which is still in use: Table is being updated: x"
 RECENTLY = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
+NO_GRANT = (
+    "Lambda was unable to configure access to your environment variables because the KMS key is invalid for"
+    " CreateGrant. Please check your KMS key settings. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a valid"
+    " principal: arn:aws:sts::123456789012:assumed-role/x/x"
+)
+CONCURRENT = "The function could not be updated due to a concurrent update operation."
+CONFLICTING = "A conflicting operation is currently in progress against this resource. Please try again."
+MODIFIED = "Unable to complete operation due to concurrent modification. Please try again later."
+SIMULTANEOUS = "Subscriber limit exceeded: Only 50 tables can be created, updated, or deleted simultaneously"
 TOO_MANY = ("TooManyRequestsException", "Too Many Requests", 429)
 
 ROWS = {
@@ -289,6 +304,55 @@ ROWS = {
     "a stream's mapping before the role's rights are known": Row(
         refused("CreateEventSourceMapping", "InvalidParameterValueException", STREAM_DENIED),
         step(7), "rights.*Lambda", 300, with_steps(1, 2, 5, 6), 7,
+    ),
+    "CreateFunction before the default key knows the role": Row(
+        refused("CreateFunction", "InvalidParameterValueException", NO_GRANT),
+        step(4), "role.*Lambda", 300, with_steps(1, 2, 3), 4,
+    ),
+    "UpdateFunctionConfiguration before the default key knows the role": Row(
+        refused("UpdateFunctionConfiguration", "InvalidParameterValueException", NO_GRANT),
+        step(4), "role.*Lambda", 300, with_another_timeout, 4,
+    ),
+    "a mapping before Lambda can assume the function's role": Row(
+        role_unknown_to_lambda("CreateEventSourceMapping"), step(4), "rights.*Lambda", 300, with_steps(1, 2, 3), 4
+    ),
+    "a mapping is changed before Lambda can assume the function's role": Row(
+        role_unknown_to_lambda("UpdateEventSourceMapping"), step(4), "rights.*Lambda", 300, with_smaller_batches, 4
+    ),
+    "a function's settings during somebody else's change": Row(
+        refused("UpdateFunctionConfiguration", "ResourceConflictException", CONCURRENT, 409),
+        step(4), "busy.*function", 300, with_another_timeout, 4,
+    ),
+    "a log group is made while Lambda makes it": Row(
+        refused("CreateLogGroup", "OperationAbortedException", CONFLICTING), step(4), "busy.*log group", 60,
+        with_steps(1, 2, 3), 4,
+    ),
+    "a log group's retention meets another change": Row(
+        refused("PutRetentionPolicy", "OperationAbortedException", CONFLICTING), step(4), "busy.*log group", 60,
+        with_steps(1, 2, 3), 4,
+    ),
+    "a log group is deleted while it is changed": Row(
+        refused("DeleteLogGroup", "OperationAbortedException", CONFLICTING), clean, "busy.*log group", 60,
+        with_steps(1, 2, 3, 4),
+    ),
+    "a topic of this name was deleted a moment ago": Row(
+        refused("CreateTopic", "StaleTag", "A tag has been added to a resource with the ARN of a deleted resource."),
+        step(6), "tags", 120, with_steps(1), 6,
+    ),
+    "an API is changed while it is changed": Row(
+        refused("PutIntegrationResponse", "ConflictException", MODIFIED, 409), step(8), "busy.*API", 120,
+        with_steps(1, 3), 8,
+    ),
+    "an API is changed while it is changed, as API Gateway once said it": Row(
+        refused("CreateDeployment", "BadRequestException", MODIFIED, 400), step(8), "busy.*API", 120,
+        with_steps(1, 3), 8,
+    ),
+    "too many tables are made at once": Row(
+        refused("CreateTable", "LimitExceededException", SIMULTANEOUS), step(2), "so many tables", 600, checks=2
+    ),
+    "a table is tagged while it is UPDATING": Row(
+        refused("dynamodb.TagResource", "ResourceInUseException", IN_USE), step(2), "DynamoDB.*busy", 600,
+        with_another_tag, 2,
     ),
     "a function's settings while it is Pending": Row(
         function_busy("UpdateFunctionConfiguration", PENDING), step(4), "busy.*function", 300, with_another_timeout, 4
@@ -956,6 +1020,25 @@ FINAL = {
         6, (1,), "CreateTopic", "InvalidParameter", "Invalid parameter: Topic Name", 400
     ),
     "an API's request is bad": (8, (1, 3), "PutIntegration", "BadRequestException", "Invalid integration URI", 400),
+    "the number of tables is used up": (
+        2, (), "CreateTable", "LimitExceededException", "Subscriber limit exceeded: There is a limit on tables", 400
+    ),
+    "a mapping's parameter is wrong": (
+        4, (1, 2, 3), "CreateEventSourceMapping", "InvalidParameterValueException", "Unsupported batch size.", 400
+    ),
+    "a topic has other tags": (
+        6, (1,), "CreateTopic", "InvalidParameter",
+        "Invalid parameter: Tags Reason: Topic already exists with different tags", 400,
+    ),
+    "another conflict of an API": (
+        8, (1, 3), "PutIntegrationResponse", "ConflictException", "The API is locked.", 409
+    ),
+    "a function's key is no key": (
+        4, (1, 2, 3), "CreateFunction", "InvalidParameterValueException", "The provided KMS key ARN is not valid.", 400
+    ),
+    "another refusal of CloudWatch Logs": (
+        4, (1, 2, 3), "PutRetentionPolicy", "InvalidParameterException", "Invalid retention.", 400
+    ),
     "a quota of IAM is used up": (
         1, (), "CreateRole", "LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000", 409
     ),

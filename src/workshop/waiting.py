@@ -63,25 +63,32 @@ class Refusal:
         )
 
 
+#: Each row with where it was seen, or where AWS documents it.
 REFUSALS = (
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+    # https://github.com/hashicorp/terraform-provider-aws/issues/4633: with the default key; we never name one.
     Refusal("lambda", "CreateFunction|UpdateFunctionConfiguration", "InvalidParameterValueException",
-            "cannot be assumed by Lambda",
+            "cannot be assumed by Lambda|KMS key is invalid for CreateGrant",
             "the new role is on its way to Lambda (usually under 10 seconds)", 300),
+    # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/event_source_mapping.go
     Refusal("lambda", "(Create|Update)EventSourceMapping", "InvalidParameterValueException",
-            "execution role does not have permissions|ensure the role can perform",
+            "execution role does not have permissions|ensure the role can perform|cannot be assumed by Lambda",
             "the role's new rights are on their way to Lambda (usually under 10 seconds)", 300),
     # https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+    # https://github.com/hashicorp/terraform-provider-aws/issues/5154: "a concurrent update operation".
     Refusal("lambda", ".*", "ResourceConflictException",
-            r"currently in the following state: Pending|update is in progress",
+            "currently in the following state: Pending|update is in progress|concurrent update operation",
             "Lambda is still busy with the previous change of the function", 300),
+    # https://docs.aws.amazon.com/lambda/latest/api/API_DeleteEventSourceMapping.html
     Refusal("lambda", "(Update|Delete)EventSourceMapping", "ResourceInUseException", "in use",
             "the event source mapping is still changing its state", 300),
-    # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html
-    # So many changes of tables at once: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
-    Refusal("dynamodb", "(Create|Update|Delete)Table", "LimitExceededException", "",
+    # https://github.com/hashicorp/terraform-provider-aws/issues/1776: "can be created, updated, or deleted
+    # simultaneously". The number of tables is limited under the same code, and that does not pass.
+    Refusal("dynamodb", "(Create|Update|Delete)Table", "LimitExceededException", "simultaneous",
             "DynamoDB changes only so many tables at once", 600),
-    Refusal("dynamodb", "UpdateTable|DeleteTable", "ResourceInUseException", "",
+    # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html
+    # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TagResource.html
+    Refusal("dynamodb", "UpdateTable|DeleteTable|TagResource", "ResourceInUseException", "",
             "DynamoDB is still busy with the previous change of the table", 600),
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
     Refusal("sqs", "CreateQueue", r"(AWS\.SimpleQueueService\.)?QueueDeletedRecently", "",
@@ -89,11 +96,23 @@ REFUSALS = (
     # https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
     Refusal("sns", "CreateTopic|SetTopicAttributes", "InvalidParameter(Exception|Value)?", "PrincipalNotFound",
             "the new role is on its way to SNS", 120),
+    # https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html: tags outlive a deleted topic for a while.
+    Refusal("sns", "CreateTopic|TagResource", "(StaleTag|ConcurrentAccess)(Exception)?", "",
+            "SNS is still busy with the tags of a topic of this name", 120),
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     Refusal("sqs", "CreateQueue|SetQueueAttributes", "InvalidParameterValue|InvalidAttributeValue",
             "PrincipalNotFound|Invalid value for the parameter Policy",
             "the new role is on its way to SQS", 120),
+    # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+    # https://github.com/aws/aws-cdk/issues/15709: Lambda may be making the same log group.
+    Refusal("logs", "CreateLogGroup|PutRetentionPolicy|DeleteLogGroup", "OperationAbortedException", "",
+            "CloudWatch Logs is still busy with the previous change of the log group", 60),
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
     Refusal("apigateway", "PutIntegration|CreateDeployment", "BadRequestException", "role.*(assum|invalid)",
             "the new role is on its way to API Gateway", 120),
+    # https://github.com/hashicorp/terraform-provider-aws/issues/16439
+    Refusal("apigateway", ".*", "ConflictException|BadRequestException", "concurrent modification",
+            "API Gateway is still busy with the previous change of the API", 120),
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html: a read may not show the last write.
     Refusal("iam", "AttachRolePolicy|CreatePolicyVersion|TagRole|UpdateAssumeRolePolicy", "NoSuchEntity",
             "", "IAM has not spread what was made a moment ago", 60),
