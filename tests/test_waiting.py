@@ -281,7 +281,8 @@ IN_USE = "Attempt to change a resource which is still in use: Table is being upd
 RECENTLY = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
 NO_GRANT = (
     "Lambda was unable to configure access to your environment variables because the KMS key is invalid for"
-    " CreateGrant. Please check your KMS key settings. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a valid"
+    " CreateGrant. Please check your KMS key settings. KMS Exception: InvalidArnException"
+    " KMS Message: ARN does not refer to a valid"
     " principal: arn:aws:sts::123456789012:assumed-role/x/x"
 )
 CONCURRENT = "The function could not be updated due to a concurrent update operation."
