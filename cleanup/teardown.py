@@ -5,7 +5,8 @@ what moves them, then what holds them, then the rights. Log groups go last, beca
 running may have written a last line.
 
 Names and tags say what is ours, so it does not matter whether a state file is there. What carries one of our
-names without our tags belongs to somebody else and stays.
+names without our tags belongs to somebody else and stays. So does what serves another region: of roles and policies,
+IAM keeps one of a name for all regions.
 """
 
 import contextlib
@@ -15,7 +16,8 @@ import time
 
 from workshop.errors import GaveUp
 from workshop.kinds import KINDS, PART_OF
-from workshop.owner import Description, gone_is_fine
+from workshop.owner import Description, Owner, gone_is_fine
+from workshop.regions import name_of
 from workshop.step import Workshop
 from workshop.tagged import known_by_name, tagged
 
@@ -113,16 +115,38 @@ if forgotten := {kind for kind in KINDS | PART_OF if PART_OF.get(kind, kind) not
     raise LookupError(f"The clean-up cannot delete {forgotten}: add it to DELETE, or to PART_OF.")
 
 
-def find_ours(ws: Workshop) -> list[tuple[str, str, Description]]:
-    """Everything of this participant that stands: kind, name, description, in the order of deletion."""
-    names = [
+def declared(ws: Workshop) -> list[tuple[str, str]]:
+    """What the steps declare and what is deleted by itself: kind, name before the prefix, in the order of deletion."""
+    return [
         (kind, declaration.base)
         for kind in DELETE
         for step in reversed(ws.steps)
         for declaration in step.declarations
         if declaration.kind == kind
     ]
-    return [(kind, ws.name(base), found) for kind, base in names for found in ws.find_all(kind, base)]
+
+
+def find_ours(ws: Workshop) -> list[tuple[str, str, Description]]:
+    """Everything of this participant that stands: kind, name, description, in the order of deletion."""
+    return [(kind, ws.name(base), found) for kind, base in declared(ws) for found in ws.find_all(kind, base)]
+
+
+def find_elsewhere(ws: Workshop) -> list[tuple[str, Description, str | None]]:
+    """What carries our names and tags and is not this region's, so that it stays.
+
+    Returns:
+        Kind, description, and the region that it belongs to; None if nothing tells.
+    """
+    elsewhere = []
+    for kind, base in declared(ws):
+        region_of = KINDS[kind].region
+        if region_of is None:
+            continue
+        for found in KINDS[kind].everything(ws, ws.name(base)):
+            with gone_is_fine():
+                if KINDS[kind].owner_now(ws, found) is Owner.ELSEWHERE:
+                    elsewhere.append((kind, found, region_of(ws, found)))
+    return elsewhere
 
 
 def delete_ours(ws: Workshop) -> list[dict[str, str]]:
@@ -181,6 +205,8 @@ def find_left_over(ws: Workshop) -> list[dict[str, str]]:
         What is left: `[{"kind", "name"}]`.
     """
     left = [{"kind": kind, "name": name} for kind, name, _ in find_ours(ws)]
+    # Whose region nothing tells may be this one's.
+    left += [{"kind": kind, "name": name_of(kind, one)} for kind, one, region in find_elsewhere(ws) if region is None]
     # The index is asked last: what is found by name would be found again.
     return left or [{"kind": "tagged", "name": arn} for arn in find_tagged(ws)]
 
@@ -190,7 +216,7 @@ def find_tagged(ws: Workshop) -> list[str]:
 
     AWS's index of tags lags behind, so what is in it is asked for again before it counts.
     """
-    gone = known_by_name(ws) | ws.scratch.get("deleted", set())
+    gone = known_by_name(ws) | ws.scratch.get("deleted", set()) | {one["Arn"] for _, one, _ in find_elsewhere(ws)}
 
     def still_tagged() -> list[str]:
         return [arn for arn in tagged(ws) if arn not in gone]

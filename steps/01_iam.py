@@ -15,6 +15,7 @@ import json
 
 from workshop.checking import Finding, equal, holds, simulate
 from workshop.policies import document, rights
+from workshop.regions import mark
 from workshop.step import Resource, Step, Workshop
 
 step = Step(1, "iam", "Set up IAM policies and roles")
@@ -94,10 +95,14 @@ def declare_policy(base: str) -> None:
     @step.resource("policy", base)
     def policy(ws: Workshop, policy: Resource) -> None:
         iam, document = ws.client("iam"), policy_document(ws, base)
-        # Its path says whose it is, and not its tags: CloudFormation, which builds the same, cannot tag policies.
+        # Its path says whose it is, and not its tags: CloudFormation, which builds the same, cannot tag policies. Its
+        # description says which region it serves: IAM keeps one policy of this name for all regions of the account.
         policy.ensure(
             lambda: iam.create_policy(
-                PolicyName=policy.name, Path=ws.settings.path, PolicyDocument=json.dumps(document)
+                PolicyName=policy.name,
+                Path=ws.settings.path,
+                Description=mark(ws.region),
+                PolicyDocument=json.dumps(document),
             )
         )
 
@@ -125,7 +130,8 @@ def declare_role(base: str, service: str, policies: list[str]) -> None:
                 RoleName=role.name,
                 AssumeRolePolicyDocument=json.dumps(trust),
                 Description=f"Orders workshop: assumed by {service}",
-                Tags=ws.tag_list,
+                # IAM keeps one role of this name for all regions, so a fourth tag says which region it serves.
+                Tags=[*ws.tag_list, {"Key": "Region", "Value": ws.region}],
                 **boundary,
             )
         )

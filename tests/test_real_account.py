@@ -173,7 +173,7 @@ def expiring(tmp_path, env: dict[str, str], number: int, *arguments: str):
     return in_child(tmp_path, work)
 
 
-@pytest.mark.parametrize("number", [1, 40, 150, pytest.param(20, marks=pytest.mark.exhaustive),
+@pytest.mark.parametrize("number", [1, 60, 150, pytest.param(30, marks=pytest.mark.exhaustive),
                                     pytest.param(90, marks=pytest.mark.exhaustive),
                                     pytest.param(120, marks=pytest.mark.exhaustive)])  # fmt: skip
 def test_credentials_that_expire_midway(on_aws, ws, tmp_path, number):
@@ -192,7 +192,7 @@ def test_credentials_that_expire_midway(on_aws, ws, tmp_path, number):
         # What was made is on record, but for one that was made as the credentials went.
         records = json.loads(states[0].read_text())["resources"]
         assert made > 0
-        assert len(records) >= (5 if number >= 40 else 1)
+        assert len(records) >= (5 if number >= 60 else 1)
     # Renewed, the same command goes on where it stopped.
     again = on_aws("up", "--yes")
     assert again.code == 0, again.err

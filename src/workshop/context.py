@@ -12,6 +12,7 @@ from workshop.errors import NotBuilt
 from workshop.kinds import KINDS, as_list
 from workshop.owner import Description
 from workshop.policies import Statement, only_tls
+from workshop.regions import refuse_other_region
 from workshop.settings import REPOSITORY, Settings
 from workshop.state import State
 from workshop.waiting import Patience
@@ -222,6 +223,7 @@ class Workshop:
 
         Raises:
             NotBuilt: it is not there; the message names the step that makes it.
+            ForeignResource: it is there, and belongs to another region.
         """
         found = self._needed.get((kind, base)) or self.find(kind, base)
         if found is not None:
@@ -229,6 +231,8 @@ class Workshop:
             return found
         if self.looking:
             raise Absent
+        for one in KINDS[kind].everything(self, self.name(base)):
+            refuse_other_region(self, kind, KINDS[kind], one)
         maker = next(step for step in self.steps if step.makes(kind, base))
         raise NotBuilt(
             f"The {kind} {self.name(base)} is missing, which step {maker.number} makes.",

@@ -28,7 +28,16 @@ class NotBuilt(WorkshopError):
 
 
 class ForeignResource(WorkshopError):
-    """A resource of our name lacks our tags: it is somebody else's and stays as it is."""
+    """A resource of our name lacks our tags, or belongs to another region: it stays as it is.
+
+    Args:
+        problem, remedy: as for every `WorkshopError`.
+        whose: whose it is, in a word or two.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", whose: str = "somebody else's") -> None:
+        super().__init__(problem, remedy)
+        self.whose = whose
 
 
 class GaveUp(WorkshopError):

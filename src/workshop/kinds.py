@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from workshop.errors import GaveUp
 from workshop.owner import TAGS_LAG, Description, Owner, gone_is_fine, is_gone, is_new
+from workshop.regions import TAG, region_of_policy, region_of_role
 from workshop.waiting import is_denied
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Kind:
         marked: how one of ours is known, in words.
         untagged_is_ours: where AWS itself makes such a thing, without tags, for something of ours.
         inherits: it is ours if what holds it is ours, and may be tagged later; `find_all` looks nowhere else.
+        own_tags: the tags that one of ours gets.
+        region: the region that a found resource belongs to, where AWS keeps one of a name for all regions.
     """
 
     find_all: Callable[["Workshop", str], Iterator[Description]]
@@ -43,6 +46,8 @@ class Kind:
     )
     inherits: bool = False
     untagged_is_ours: Callable[["Workshop", Description], bool] | None = None
+    own_tags: Callable[["Workshop"], dict[str, str]] = lambda ws: ws.tags
+    region: Callable[["Workshop", Description], str | None] | None = None
 
     def everything(self, ws: "Workshop", name: str) -> list[Description]:
         """Look up all resources of one name, whoever they belong to.
@@ -69,7 +74,7 @@ class Kind:
         return next((one for one in found if self.is_ours(ws, one)), found[0] if found else None)
 
     def is_ours(self, ws: "Workshop", found: Description) -> bool:
-        """Whether a found resource carries our `Project` and `Participant` tags."""
+        """Whether a found resource carries our `Project` and `Participant` tags, and serves this region."""
         return self.owner(ws, found) is Owner.OURS
 
     def owner(self, ws: "Workshop", found: Description) -> Owner:
@@ -92,13 +97,16 @@ class Kind:
             return Owner.OURS
         try:
             tags = self.tags(ws, found)
+            marked = all(tags.get(key) == ws.tags[key] for key in ("Project", "Participant"))
+            if marked and self.region is not None and self.region(ws, found) != ws.region:
+                return Owner.ELSEWHERE
             if not tags and self.untagged_is_ours is not None and self.untagged_is_ours(ws, found):
                 return Owner.OURS
         except ClientError as error:
             if not is_gone(error):
                 raise
             return Owner.GONE
-        if all(tags.get(key) == ws.tags[key] for key in ("Project", "Participant")):
+        if marked:
             return Owner.OURS
         return Owner.SOMEBODY if tags else Owner.UNTAGGED
 
@@ -262,8 +270,10 @@ KINDS: dict[str, Kind] = {
         _role,
         _role_tags,
         lambda ws, role, tags: ws.client("iam").tag_role(RoleName=role["RoleName"], Tags=as_list(tags)),
+        own_tags=lambda ws: ws.tags | {TAG: ws.region},
+        region=region_of_role,
     ),
-    "policy": Kind(_policy, _tags_of_path, marked=lambda ws: f"path {ws.settings.path}"),
+    "policy": Kind(_policy, _tags_of_path, marked=lambda ws: f"path {ws.settings.path}", region=region_of_policy),
     "table": Kind(
         _table,
         _table_tags,

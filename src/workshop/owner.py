@@ -39,6 +39,8 @@ class Owner(enum.Enum):
 
     OURS = enum.auto()
     SOMEBODY = enum.auto()
+    #: This participant's, but of another region, or of one that nothing tells.
+    ELSEWHERE = enum.auto()
     UNTAGGED = enum.auto()
     #: It was deleted since it was found.
     GONE = enum.auto()

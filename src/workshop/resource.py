@@ -16,6 +16,7 @@ from workshop.errors import ForeignResource, GaveUp
 from workshop.kinds import KINDS, PART_OF, Kind
 from workshop.meaning import brief_pair, same
 from workshop.owner import Description, Owner
+from workshop.regions import refuse_other_region
 from workshop.waiting import answer_was_lost
 
 #: How the services say that there is already something of that name.
@@ -111,7 +112,7 @@ class Resource:
             found = None
         if found is not None:
             owner = kind.owner(self.ws, found)
-            self._refuse_unless_ours(owner)
+            self._refuse_unless_ours(owner, found)
             found = None if owner is Owner.GONE else found
         if found is None:
             if self.ws.looking:
@@ -205,7 +206,7 @@ class Resource:
             visible: Description = patience.until(self._look_for_ours, reason, VISIBLE_WITHIN)
         except GaveUp:
             if not made and (found := self._look()) is not None:
-                self._refuse_unless_ours(self._kind.owner_now(self.ws, found))
+                self._refuse_unless_ours(self._kind.owner_now(self.ws, found), found)
             raise
         return visible
 
@@ -219,11 +220,13 @@ class Resource:
         if found is None or self._kind.going(found):
             return None
         owner = self._kind.owner_now(self.ws, found)
-        if owner is Owner.SOMEBODY:
-            self._refuse_unless_ours(owner)
+        if owner in (Owner.SOMEBODY, Owner.ELSEWHERE):
+            self._refuse_unless_ours(owner, found)
         return found if owner is Owner.OURS else None
 
-    def _refuse_unless_ours(self, owner: Owner) -> None:
+    def _refuse_unless_ours(self, owner: Owner, found: Description) -> None:
+        if owner is Owner.ELSEWHERE:
+            refuse_other_region(self.ws, self.kind, self._kind, found)
         if owner in (Owner.SOMEBODY, Owner.UNTAGGED):
             raise ForeignResource(
                 f"There is a {self.kind} {self.name} without our {self._kind.marked(self.ws)}:"
@@ -235,8 +238,9 @@ class Resource:
         read, write = self._kind.tags, self._kind.tag
         if read is None or write is None:
             return
+        tags = self._kind.own_tags(self.ws)
         self.converge(
-            {f"tag {key}": value for key, value in self.ws.tags.items()},
+            {f"tag {key}": value for key, value in tags.items()},
             read=lambda: {f"tag {key}": value for key, value in read(self.ws, self.found).items()},
-            update=lambda _: write(self.ws, self.found, self.ws.tags),
+            update=lambda _: write(self.ws, self.found, tags),
         )

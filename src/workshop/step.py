@@ -17,6 +17,7 @@ from workshop.context import Absent, Workshop
 from workshop.errors import ForeignResource, WorkshopError
 from workshop.kinds import KINDS, PART_OF
 from workshop.owner import gone_is_fine, is_gone
+from workshop.regions import refuse_other_region
 from workshop.resource import Difference, Resource
 from workshop.waiting import is_denied
 
@@ -111,6 +112,7 @@ class Step:
             ClientError: AWS refuses, for good.
         """
         ws.forget_needed()
+        self._refuse_other_regions(ws)
         self._need_earlier_steps(ws)
         resources: list[Resource] = []
         try:
@@ -130,6 +132,14 @@ class Step:
                 for difference in resource.differences:
                     ws.console.say(f"  put right: {resource.kind} {resource.name}: {difference}")
         return resources
+
+    def _refuse_other_regions(self, ws: Workshop) -> None:
+        """Begin only if no role or policy serves another region: nothing shall be half built beside it."""
+        for declaration in self.declarations:
+            kind = KINDS.get(declaration.kind)
+            if kind is not None and kind.region is not None:
+                for found in kind.everything(ws, declaration.named(ws)):
+                    refuse_other_region(ws, declaration.kind, kind, found)
 
     def _need_earlier_steps(self, ws: Workshop) -> None:
         """Begin only if the steps before have come to their end: nothing shall be left half built."""
@@ -205,9 +215,9 @@ class Step:
             else:
                 resource.result, resource.arn = "drifted", found["Arn"]
                 resource.differences.append(Difference("something that it needs", "missing", "there"))
-        except ForeignResource:
+        except ForeignResource as foreign:
             resource.result = "missing"
-            resource.differences.append(Difference("the resource of this name", "somebody else's", "ours"))
+            resource.differences.append(Difference("the resource of this name", foreign.whose, "ours"))
         return resource
 
     def main(self) -> None:

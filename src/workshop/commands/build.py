@@ -6,6 +6,7 @@ from workshop.aws import Call
 from workshop.awscli import render
 from workshop.errors import ForeignResource, UsageError
 from workshop.kinds import KINDS
+from workshop.regions import refuse_other_region
 from workshop.step import Resource, Step, Workshop
 
 
@@ -94,6 +95,8 @@ def refuse_foreign_names(ws: Workshop) -> None:
         for declaration in step.declarations:
             kind = KINDS.get(declaration.kind)
             found = kind and kind.find(ws, declaration.named(ws))
+            if kind and found:
+                refuse_other_region(ws, declaration.kind, kind, found)
             if kind and found and not kind.is_ours(ws, found):
                 raise ForeignResource(
                     f"There is a {declaration.kind} {declaration.named(ws)} in account {ws.account} that is not this"

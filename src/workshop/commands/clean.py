@@ -1,11 +1,14 @@
 """`workshop cleanup`: runs the last lesson, `cleanup/teardown.py`, and prints its two accounts."""
 
+import dataclasses
 from typing import Annotated, Any
 
 from typer import Option
 
 from workshop.errors import WorkshopError
 from workshop.opening import load
+from workshop.regions import refusal
+from workshop.settings import DEFAULT_REGION
 from workshop.step import Workshop
 
 
@@ -22,6 +25,7 @@ def cleanup(
     if dry_run:
         for entry in found:
             ws.console.result("to delete", entry["kind"], entry["name"])
+        tell_elsewhere(ws)
         ws.console.say(f"{len(found)} resources would be deleted.")
         return {"deleted": [], "remaining": found}
     for stack in stacks_of(ws):
@@ -39,10 +43,27 @@ def cleanup(
             ws.console.result("remaining", entry["kind"], entry["name"])
         if not remaining:
             ws.state.delete()
+    tell_elsewhere(ws)
     ws.console.say(f"{len(deleted)} deleted, {len(remaining)} remaining.")
     if not remaining:
         ws.console.say("Nothing is left: looked for every name, and for every tag.")
     return {"deleted": deleted, "remaining": remaining}
+
+
+def tell_elsewhere(ws: Workshop) -> None:
+    """Say which roles and policies stay, because they are another region's or because nothing tells whose they are."""
+    stays: dict[str, list[str]] = {}
+    for kind, found, region in load("cleanup/teardown.py").find_elsewhere(ws):
+        if region is None:
+            ws.console.note(str(refusal(ws, kind, found, None)))
+        else:
+            stays.setdefault(region, []).append(kind)
+    same_options = dataclasses.replace(ws.settings, region=DEFAULT_REGION).options
+    for region, kinds in stays.items():
+        ws.console.say(
+            f"Left as they are: {kinds.count('policy')} policies and {kinds.count('role')} roles of region {region}."
+            f" To delete them: workshop cleanup{same_options} --region {region}"
+        )
 
 
 def stacks_of(ws: Workshop) -> list[str]:
