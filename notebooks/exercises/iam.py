@@ -5,6 +5,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import Any
 
+import boto3
 from botocore.exceptions import ClientError
 
 from workshop.evaluator import as_list, evaluate
@@ -88,7 +89,7 @@ def named_rights(ws: Workshop, document: dict[str, Any]) -> list[Right]:
 def matching_actions(ws: Workshop, pattern: str) -> list[str]:
     """The actions that a pattern stands for; itself, if it has no wildcard or its service is not known."""
     service, _, name = pattern.partition(":")
-    if not set("*?") & set(name) or service not in ws.client.session.get_available_services():
+    if not set("*?") & set(name) or service not in boto3.Session().get_available_services():
         return [pattern]
     names = ws.client(service).meta.service_model.operation_names
     return [f"{service}:{one}" for one in names if fnmatchcase(one.lower(), name.lower())]
