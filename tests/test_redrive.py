@@ -61,7 +61,7 @@ def refused_by_the_function(ws, body: str) -> str:
 
 def test_there_is_nothing_to_send_back(redriving):
     ran = redriving("--json")
-    assert (ran.code, ran.json) == (0, {"letters": [], "sent": [], "refused": [], "discarded": []})
+    assert (ran.code, ran.json) == (0, {"letters": [], "sent": [], "refused": [], "discarded": [], "later": []})
 
 
 def test_a_dry_run_shows_reason_and_age_and_changes_nothing(redriving, whole):
@@ -175,7 +175,7 @@ def test_the_second_function_fails_again(redriving, whole):
     finally:
         iam.attach_role_policy(**right)
     assert ran.code == 1
-    assert "POC-Lambda-2 failed again" in ran.json["refused"][0]["detail"]
+    assert "POC-Lambda-2 failed again" in ran.json["later"][0]["detail"]
     assert (told_of(whole, order_id), messages(whole, RECORDS)) == (1, 1)
     assert redriving().code == 0
     assert eventually(lambda: told_of(whole, order_id) == 2)

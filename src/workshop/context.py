@@ -1,6 +1,6 @@
 """The context: what every step and command gets, and passes to nobody but the toolkit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,7 +10,8 @@ from workshop.console import Console
 from workshop.embedded import Mailbox, invoke_url, is_embedded
 from workshop.errors import NotBuilt
 from workshop.kinds import KINDS, as_list
-from workshop.owner import Description
+from workshop.owner import Description, gone_is_fine
+from workshop.pace import log_reads
 from workshop.policies import Statement, only_tls
 from workshop.regions import refuse_other_region
 from workshop.settings import REPOSITORY, Settings
@@ -168,26 +169,43 @@ class Workshop:
             whole: the text is a whole id, and not only how ids begin.
         """
         return [
-            line for line in self.read_log(function, text, since)
+            line for line in self.read_log(function, text, since=since)
             if any(one == text if whole else one.startswith(text) for one in _ids(line))
         ]  # fmt: skip
 
-    def read_log(self, function: str, text: str, since: float = 0) -> list[dict[str, Any]]:
-        """The JSON lines of a function's log that hold a text somewhere, oldest first.
+    def read_log(self, function: str, *texts: str, since: float = 0) -> list[dict[str, Any]]:
+        """The JSON lines of a function's log that hold all of some texts, oldest first.
 
         Args:
             function: its name before the prefix.
-            text: what CloudWatch looks for.
+            texts: what CloudWatch looks for.
             since: seconds since 1970.
         """
-        name = self.name(f"/aws/lambda/{function}")
-        if KINDS["log-group"].find(self, name) is None:
-            return []
+        lines = [json_object(event["message"]) for event in self.log_events(function, *texts, since=since)]
+        return sorted((line for line in lines if line), key=lambda line: _number(line.get("time")))
+
+    def log_events(self, function: str, *texts: str, since: float = 0) -> Iterator[dict[str, Any]]:
+        """What a function has logged, as CloudWatch Logs returns it: events with `message` and `timestamp`.
+
+        All readers of this process share one pace. AWS takes as long as there is log to search, so say how far back.
+
+        Args:
+            function: its name before the prefix.
+            texts: only lines that hold all of these.
+            since: seconds since 1970.
+        """
+        pattern = {"filterPattern": " ".join(f'"{text}"' for text in texts)} if texts else {}
         pages = self.client("logs").get_paginator("filter_log_events").paginate(
-            logGroupName=name, filterPattern=f'"{text}"', startTime=int(since * 1000)
+            logGroupName=self.name(f"/aws/lambda/{function}"), startTime=max(0, int(since * 1000)), **pattern
         )  # fmt: skip
-        lines = [json_object(event["message"]) for page in pages for event in page["events"]]
-        return sorted(lines, key=lambda line: line.get("time", 0))
+        pace = log_reads(self.account, self.region)
+        # A function that never ran may have no log group.
+        with gone_is_fine():
+            pace.wait()
+            for page in pages:
+                yield from page["events"]
+                if page.get("nextToken"):
+                    pace.wait()
 
     def source(self, path: str) -> str:
         """The text of a file of this repository, such as `src/api/order.schema.json`."""
@@ -246,4 +264,11 @@ class Workshop:
 
 def _ids(line: dict[str, Any]) -> list[str]:
     """The orders and messages that a function's log line is about."""
-    return [line.get("orderId", ""), line.get("messageId", ""), *line.get("orderIds", [])]
+    several = line.get("orderIds")
+    named = [line.get("orderId"), line.get("messageId"), *(several if isinstance(several, list) else [])]
+    return [one for one in named if isinstance(one, str)]
+
+
+def _number(value: Any) -> float:
+    """A time of a log line; 0 where somebody's own function wrote something else."""
+    return value if isinstance(value, int | float) else 0

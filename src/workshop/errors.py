@@ -23,6 +23,12 @@ class UsageError(WorkshopError):
     exit_code = 2
 
 
+class Interrupted(WorkshopError):
+    """Ctrl-C ended the command early; it says what had been done by then. 130 is what shells expect."""
+
+    exit_code = 130
+
+
 class NotBuilt(WorkshopError):
     """A resource that an earlier step makes is not there yet; the remedy names that step."""
 
