@@ -2,12 +2,15 @@
 
 import json
 import threading
+import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
 from support import SPEC_ORDER, eventually, messages, row, run
 
+from workshop.pace import Pace
 from workshop.tracing import dead_end, follow, hops_of
 from workshop.web import post
 
@@ -214,3 +217,141 @@ def test_every_remedy_can_be_typed_as_it_stands(built):
         assert end.hop == HOPS[reached]
         assert end.remedy.startswith("workshop ")
         assert f"--prefix {built.settings.prefix}" in end.remedy
+
+
+# --- reading logs -------------------------------------------------------------------------------------------------
+
+
+class Heard:
+    """The FilterLogEvents calls of a workshop: when each was answered, and from when on it read."""
+
+    def __init__(self, ws):
+        self.client, self.calls = ws.client, []
+
+    def __enter__(self):
+        self.client.listeners.append(self)
+        return self
+
+    def __exit__(self, *_):
+        self.client.listeners.remove(self)
+
+    def __call__(self, call):
+        if call.operation == "FilterLogEvents":
+            self.calls.append((time.monotonic(), call.parameters["startTime"] / 1000))
+
+    def most_in_a_second(self) -> int:
+        return max(sum(at <= other < at + 1 for other, _ in self.calls) for at, _ in self.calls)
+
+
+def test_an_unknown_order_is_looked_for_seldom_and_in_what_is_recent(built):
+    with Heard(built) as heard:
+        follow(built, "nobody-knows-me", wait=2.5)
+    # AWS takes five a second from all who read logs in an account and a region.
+    assert heard.most_in_a_second() <= 5
+    since = time.time() - 2 * 3600
+    assert sum(start < since for _, start in heard.calls) <= 2
+    assert len(heard.calls) <= 16
+
+
+def test_all_readers_of_a_process_share_one_pace(built, open_ws):
+    with Heard(built) as heard, ThreadPoolExecutor(6) as pool:
+        one = open_ws(built.settings.prefix)
+        one.client.listeners.append(heard)
+        for reader in [built, one] * 5:
+            pool.submit(reader.read_log, "POC-Lambda-1", "nobody", since=time.time() - 60)
+    assert len(heard.calls) == 10
+    assert heard.most_in_a_second() <= 5
+
+
+def test_what_has_arrived_is_not_read_again(built):
+    order_id = place(built)
+    complete(follow(built, order_id, wait=15))
+    with Heard(built) as heard:
+        complete(follow(built, order_id, wait=15))
+    assert len(heard.calls) == 2
+
+
+def test_an_old_order_is_found_by_looking_further_back(built):
+    order_id, at = "two-days-old", round(time.time() - 2 * 86400) * 1000
+    lines = {
+        "POC-Lambda-1": {"event": "stored", "orderId": order_id, "messageId": "m", "sentTime": str(at),
+                         "receivedTime": str(at + 1), "apiRequestTime": str(at), "time": at + 2},
+        "POC-Lambda-2": {"event": "notified", "orderIds": [order_id], "storedTimes": [at + 2], "receivedTime": at + 3,
+                         "snsMessageId": "s", "time": at + 4},
+    }  # fmt: skip
+    for function, line in lines.items():
+        where = {"logGroupName": built.name(f"/aws/lambda/{function}"), "logStreamName": "two days ago"}
+        built.client("logs").create_log_stream(**where)
+        event = {"timestamp": line["time"], "message": json.dumps(line)}
+        built.client("logs").put_log_events(**where, logEvents=[event])
+    item = {"orderId": {"S": order_id}, "productId": {"S": "1"}, "quantity": {"N": "1"}}
+    built.client("dynamodb").put_item(TableName=built.name("ecommerce-orders"), Item=item)
+    hops = follow(built, order_id, wait=0)["hops"]
+    assert [hop["hop"] for hop in hops][:7] == HOPS[:7]
+    assert datetime.fromisoformat(hops[3]["at"]).timestamp() * 1000 == at + 2
+
+
+@pytest.mark.parametrize(
+    "attributes", [{}, {"SentTimestamp": "soon"}, {"SentTimestamp": "1523232000000"}], ids=["none", "no number", "past"]
+)
+def test_a_test_event_typed_into_the_console_can_be_traced(built, attributes):
+    """Such an event has no times, or those of the template that it was made from."""
+    order_id = f"typed-{uuid.uuid4().hex[:8]}"
+    body = json.dumps({"orderId": order_id, "productId": "1", "quantity": 1})
+    event = {"Records": [{"messageId": "19dd0b57-b21e-4ac1-bd88-01bbb068cb78", "body": body, "attributes": attributes}]}
+    name = built.name("POC-Lambda-1")
+    answer = built.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    assert "FunctionError" not in answer
+    assert eventually(lambda: len(hops_of(built, order_id)) == len(HOPS))
+    document = follow(built, order_id, wait=0.5)
+    assert document["complete"]
+    assert document["hops"][3]["at"] is not None
+
+
+# --- what is said -------------------------------------------------------------------------------------------------
+
+
+def test_nonsense_is_not_said_to_have_reached_anything(typed):
+    ran = typed("trace", "nonsense", "--wait", "0")
+    assert ran.code == 1
+    assert "no trace of order nonsense" in ran.errors[0]
+    assert "reached" not in ran.errors[0]
+
+
+def test_a_repeated_order_is_said_to_be_a_duplicate(typed):
+    order_id = f"twice-{uuid.uuid4().hex[:8]}"
+    first = typed("order", "--order-id", order_id, "--trace")
+    assert first.code == 0, first.err
+    assert "uplicate" not in first.out
+    again = typed("order", "--order-id", order_id, "--trace")
+    assert again.code == 0, again.err
+    assert f"Duplicate: order {order_id} was stored before" in again.out
+    assert "has gone all the way" not in again.out
+    assert typed("order", "--order-id", order_id, "--trace", "--json").json["duplicate"] is True
+    assert typed("order", "--trace", "--json").json["duplicate"] is False
+
+
+class Tick:
+    """A clock that moves when somebody sleeps."""
+
+    def __init__(self):
+        self.now, self.slept = 0.0, []
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.slept.append(seconds)
+
+
+@pytest.mark.parametrize(("burst", "rate"), [(2, 3), (1, 5), (4, 0.5)])
+def test_a_pace_is_never_exceeded_in_any_second(burst, rate):
+    clock = Tick()
+    pace = Pace(burst, rate, lambda: clock.now, clock.sleep)
+    passed = []
+    for pause in [0, 0, 0, 0, 0, 5, 0, 0, 0.1, 0.4, 0, 0, 30, 0, 0, 0]:
+        clock.now += pause
+        pace.wait()
+        passed.append(clock.now)
+    for at in passed:
+        assert sum(at <= other < at + 1 for other in passed) <= burst + rate
+    # After a rest, some pass at once.
+    assert passed[-4] == passed[-4 + burst - 1]

@@ -6,6 +6,7 @@ itself, can be seen on an embedded AWS alone. Where the way ends, the checks of 
 why: what `verify` asks and what a dead end is explained with are the same.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +16,12 @@ from workshop.checking import run_check
 from workshop.context import Workshop
 from workshop.errors import WorkshopError
 from workshop.mail import read_mail
+from workshop.orderlog import LAST_EVENTS, OrderLog, milliseconds
 from workshop.web import json_object
 
+#: How many seconds of the logs are read again and again; an order is followed when it was placed just now. Seconds
+#: between two looks.
+RECENT, LOOK_EVERY = 3600, 0.5
 #: The hops in order, and the steps whose work is at fault when the way ends before one.
 HOPS: dict[str, tuple[int, ...]] = {
     "api": (8, 1),
@@ -72,9 +77,17 @@ def expected_hops(ws: Workshop) -> list[str]:
     return [hop for hop in HOPS if hop != "inbox" or ws.mailbox is not None]
 
 
-def hops_of(ws: Workshop, order_id: str) -> list[Hop]:
-    """The hops that an order has passed so far, in their order."""
-    hops = [*_front(ws, order_id), *_back(ws, order_id)]
+def hops_of(ws: Workshop, order_id: str, log: OrderLog | None = None) -> list[Hop]:
+    """The hops that an order has passed so far, in their order.
+
+    Args:
+        ws: the context.
+        order_id: which order.
+        log: what was read of it before, for who asks several times.
+    """
+    log = log or OrderLog(ws, order_id, since=0)
+    stored = bool(ws.find("table", "ecommerce-orders") and ws.find_order(order_id))
+    hops = [*_front(ws, log, stored), *_back(ws, log, stored)]
     names = [hop.hop for hop in hops]
     # A later hop proves the earlier ones, also when their log lines are gone.
     last = max((expected_hops(ws).index(name) for name in names), default=-1)
@@ -83,16 +96,18 @@ def hops_of(ws: Workshop, order_id: str) -> list[Hop]:
     return list(_in_order(way))
 
 
-def dead_end(ws: Workshop, order_id: str, hops: list[Hop]) -> DeadEnd:
+def dead_end(ws: Workshop, order_id: str, hops: list[Hop], log: OrderLog | None = None) -> DeadEnd:
     """Find out why an order went no further.
 
     Args:
         ws: the context.
         order_id: which order.
         hops: what `hops_of` found.
+        log: what was read of it before.
     """
+    log = log or OrderLog(ws, order_id, since=0)
     missing = expected_hops(ws)[len(hops)]
-    said = "; ".join(filter(None, (_said_by_functions(ws, order_id), _dead_letter(ws, order_id))))
+    said = "; ".join(filter(None, (_said_by_functions(log), _dead_letter(ws, order_id))))
     ws.forget_needed()
     for number in HOPS[missing]:
         step = ws.steps[number - 1]
@@ -105,7 +120,11 @@ def dead_end(ws: Workshop, order_id: str, hops: list[Hop]) -> DeadEnd:
     if said:
         return DeadEnd(missing, said, f"workshop verify{ws.settings.options}")
     if missing == "api":
-        return DeadEnd(missing, "nothing knows an order of this id", f"workshop order --trace{ws.settings.options}")
+        return DeadEnd(
+            missing,
+            "neither the table nor a function's log knows this id",
+            f"workshop order --trace{ws.settings.options}",
+        )
     return DeadEnd(
         missing,
         "everything is as it should be; it may still be on its way",
@@ -113,43 +132,51 @@ def dead_end(ws: Workshop, order_id: str, hops: list[Hop]) -> DeadEnd:
     )
 
 
-def _front(ws: Workshop, order_id: str) -> Iterator[Hop]:
+def _front(ws: Workshop, log: OrderLog, stored: bool) -> Iterator[Hop]:
     """API, queue, POC-Lambda-1, table."""
-    lines = ws.find_in_log("POC-Lambda-1", order_id)
+    lines = log.of("POC-Lambda-1")
+    if stored and not any(line.get("event") == "stored" for line in lines):
+        lines = log.reach_back("POC-Lambda-1")
     if lines:
-        first = lines[0]
-        sent = int(first["sentTime"])
-        request = first.get("apiRequestId")
-        yield Hop("api", int(first.get("apiRequestTime", sent)), f"request {request}" if request else "accepted")
-        yield Hop("queue", sent, f"message {first['messageId']}")
-        yield Hop("lambda-1", int(first["receivedTime"]), f"received {lines[-1].get('receiveCount', '1')} time(s)")
+        first, last = lines[0], lines[-1]
+        # A test event that was typed into Lambda's console has no times, and came through no API.
+        sent = milliseconds(first.get("sentTime"))
+        accepted, request = milliseconds(first.get("apiRequestTime")), first.get("apiRequestId")
+        yield Hop("api", accepted or sent, f"request {request}" if request else "accepted")
+        yield Hop("queue", sent, f"message {first.get('messageId')}")
+        received = milliseconds(first.get("receivedTime"))
+        yield Hop("lambda-1", received, f"received {last.get('receiveCount', '1')} time(s)")
     elif waiting := _waiting(ws):
         yield Hop("queue", None, f"{waiting} message(s) wait in the queue; this one is probably among them")
-    written = next((line for line in lines if line["event"] in ("stored", "repeated")), None)
-    item = ws.find_order(order_id) if ws.find("table", "ecommerce-orders") else None
-    if written or item:
-        yield Hop("table", written["time"] if written else None, "stored" if item else "stored, and taken out since")
+    written = next((line for line in lines if line.get("event") in LAST_EVENTS["POC-Lambda-1"]), None)
+    if written or stored:
+        detail = "stored" if stored else "stored, and taken out since"
+        yield Hop("table", milliseconds(written.get("time")) if written else None, detail)
 
 
-def _back(ws: Workshop, order_id: str) -> Iterator[Hop]:
+def _back(ws: Workshop, log: OrderLog, stored: bool) -> Iterator[Hop]:
     """Stream, POC-Lambda-2, topic, inbox."""
-    lines = ws.find_in_log("POC-Lambda-2", order_id)
-    told = next((line for line in lines if line["event"] == "notified"), None)
+    lines = log.of("POC-Lambda-2")
+    if stored and not lines and log.is_old():
+        lines = log.reach_back("POC-Lambda-2")
+    told = next((line for line in lines if line.get("event") == "notified"), None)
     if told:
-        stored = told["storedTimes"][told["orderIds"].index(order_id)]
-        others = len(told["orderIds"]) - 1
-        yield Hop("stream", stored, "new item")
-        yield Hop("lambda-2", told["receivedTime"], f"in a batch with {others} other(s)" if others else "alone")
-        yield Hop("topic", told["time"], f"notification {told['snsMessageId']}")
+        ids, times = told["orderIds"], told.get("storedTimes") or []
+        place = ids.index(log.order_id)
+        others = len(ids) - 1
+        yield Hop("stream", milliseconds(times[place]) if place < len(times) else None, "new item")
+        yield Hop("lambda-2", milliseconds(told.get("receivedTime")),
+                  f"in a batch with {others} other(s)" if others else "alone")  # fmt: skip
+        yield Hop("topic", milliseconds(told.get("time")), f"notification {told.get('snsMessageId')}")
         if ws.mailbox:
             for mail in read_mail(ws):
-                if order_id in mail["orderIds"]:
+                if log.order_id in mail["orderIds"]:
                     at = round(datetime.fromisoformat(mail["at"]).timestamp() * 1000)
                     yield Hop("inbox", at, f"to {mail['to']}: {mail['subject']}")
                     break
     elif lines:
-        yield Hop("lambda-2", lines[0]["receivedTime"], "failed")
-    elif ws.find("stream", "ecommerce-orders") and ws.find("table", "ecommerce-orders") and ws.find_order(order_id):
+        yield Hop("lambda-2", milliseconds(lines[0].get("receivedTime")), "failed")
+    elif stored and ws.find("stream", "ecommerce-orders"):
         yield Hop("stream", None, "the table has a stream, and it keeps every new item for 24 hours")
 
 
@@ -171,13 +198,13 @@ def _waiting(ws: Workshop) -> int:
     return sum(int(queue[key]) for key in keys) if queue else 0
 
 
-def _said_by_functions(ws: Workshop, order_id: str) -> str:
+def _said_by_functions(log: OrderLog) -> str:
     """The last complaint of a function about an order."""
     for function in ("POC-Lambda-2", "POC-Lambda-1"):
-        complaints = [line for line in ws.find_in_log(function, order_id) if line.get("level") == "ERROR"]
+        complaints = [line for line in log.reach_back(function) if line.get("level") == "ERROR"]
         if complaints:
             last = complaints[-1]
-            return f"{function} said: {last['event']}: {last.get('reason', 'without a reason')}"
+            return f"{function} said: {last.get('event')}: {last.get('reason', 'without a reason')}"
     return ""
 
 
@@ -195,38 +222,51 @@ def _dead_letter(ws: Workshop, order_id: str) -> str:
     return ""
 
 
-def follow(ws: Workshop, order_id: str, wait: float) -> dict[str, Any]:
+def follow(ws: Workshop, order_id: str, wait: float, message_id: str | None = None) -> dict[str, Any]:
     """Print each hop of an order as it is reached, until the last one or a dead end.
 
     Args:
         ws: the context.
         order_id: which order.
         wait: seconds to wait for the next hop.
+        message_id: the message that was sent just now, to tell whether it repeats an earlier one.
 
     Returns:
-        `{"orderId", "complete", "hops": [{"hop", "at", "detail"}], "deadEnd": None or {"hop", "cause", "remedy"}}`.
+        `{"orderId", "complete", "hops": [{"hop", "at", "detail"}], "duplicate": bool, "deadEnd": None or {"hop",
+        "cause", "remedy"}}`.
     """
+    log = OrderLog(ws, order_id, time.time() - RECENT)
     shown, since = 0, ws.patience.clock()
     while True:
-        hops = hops_of(ws, order_id)
+        hops = hops_of(ws, order_id, log)
         complete = len(hops) == len(expected_hops(ws))
+        late = ws.patience.clock() - since >= wait
+        if late and not complete and log.reach_back("POC-Lambda-1") + log.reach_back("POC-Lambda-2"):
+            hops = hops_of(ws, order_id, log)
+            complete = len(hops) == len(expected_hops(ws))
         # The item may be seen before the log line that tells its time: logs come late. Wait for them.
         told = next((n for n, hop in enumerate(hops) if hop.at is None), len(hops))
-        late = ws.patience.clock() - since >= wait
         for number in range(shown, len(hops) if late else told):
             since = ws.patience.clock()
             _show(ws, hops[number], hops[number - 1] if number else None)
         shown = max(shown, told)
         if late or (complete and shown == len(hops)):
             break
-        ws.patience.sleep(0.2)
-    end = None if complete else dead_end(ws, order_id, hops)
-    if complete:
+        ws.patience.sleep(LOOK_EVERY)
+    end = None if complete else dead_end(ws, order_id, hops, log)
+    duplicate = message_id is not None and log.repeats(message_id)
+    if duplicate:
+        ws.console.say(
+            f"Duplicate: order {order_id} was stored before, and this is its way. Message {message_id} repeats it: it"
+            " changes nothing, and nobody is notified again."
+        )
+    elif complete:
         ws.console.say("The order has gone all the way.")
     return {
         "orderId": order_id,
         "complete": complete,
         "hops": [{"hop": hop.hop, "at": hop.time, "detail": hop.detail} for hop in hops],
+        "duplicate": duplicate,
         "deadEnd": None if end is None else vars(end),
     }
 
@@ -236,13 +276,12 @@ def way_ended(document: dict[str, Any], **_: Any) -> WorkshopError | None:
     end = document.get("deadEnd")
     if end is None:
         return None
-    reached = document["hops"][-1]["hop"] if document["hops"] else "nothing"
-    return WorkshopError(
-        f"The way of order {document['orderId']} ends: reached {reached}, not {end['hop']}. Likely cause:"
-        f" {end['cause']}.",
-        f"Try: {end['remedy']}",
-        code=f"DeadEnd {end['hop']}",
-    )
+    if document["hops"]:
+        reached = document["hops"][-1]["hop"]
+        problem = f"Order {document['orderId']} reached {reached}, not {end['hop']}. Likely cause: {end['cause']}."
+    else:
+        problem = f"There is no trace of order {document['orderId']}: {end['cause']}."
+    return WorkshopError(problem, f"Try: {end['remedy']}", code=f"DeadEnd {end['hop']}")
 
 
 def _show(ws: Workshop, hop: Hop, before: Hop | None) -> None:

@@ -46,7 +46,7 @@ def order(
     placed: dict[str, Any] = {"orderId": order_id or _own_id(text) or answer["messageId"], "statusCode": status}
     ws.console.say(f"202 Accepted: order {placed['orderId']}")
     if trace:
-        return placed | follow(ws, placed["orderId"], wait)
+        return placed | follow(ws, placed["orderId"], wait, answer["messageId"])
     ws.console.say(f"Follow it: workshop trace {placed['orderId']}{ws.settings.options}")
     return placed
 
