@@ -1,10 +1,9 @@
 """What the functions did and used, read from their logs: the base of what an order costs."""
 
 import re
+from collections import Counter
 from typing import Any
 
-from workshop.context import Workshop
-from workshop.kinds import KINDS
 from workshop.web import json_object
 
 #: What Lambda writes after each call: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
@@ -13,32 +12,27 @@ BILLED = re.compile(r"^REPORT .*Billed Duration: (\d+) ms")
 LINE_OVERHEAD = 26
 
 
-def measure(ws: Workshop, since: float) -> dict[str, Any]:
+def measure(events: dict[str, list[dict[str, Any]]], since: float) -> dict[str, Any]:
     """Count what both functions did since a moment.
 
     Args:
-        ws: the context.
-        since: seconds since 1970.
+        events: what each function logged, as CloudWatch Logs returns it: `{function: events}`.
+        since: seconds since 1970, by AWS's clock.
 
     Returns:
         `writerCalls`, `notifierCalls` (invocations), `billedMilliseconds`, `publishes`, `logBytes`.
     """
-    logs = ws.client("logs")
-    calls, billed, publishes, size = {}, 0, 0, 0
-    for function in ("POC-Lambda-1", "POC-Lambda-2"):
-        calls[function] = 0
-        group = ws.name(f"/aws/lambda/{function}")
-        if KINDS["log-group"].find(ws, group) is None:
-            continue
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=int(since * 1000))
-        for page in pages:
-            for event in page["events"]:
-                message = event["message"]
-                size += len(message.encode()) + LINE_OVERHEAD
-                if report := BILLED.match(message):
-                    calls[function] += 1
-                    billed += int(report[1])
-                publishes += json_object(message).get("event") == "notified"
+    calls, billed, publishes, size = Counter[str](), 0, 0, 0
+    for function, logged in events.items():
+        for event in logged:
+            if event["timestamp"] < since * 1000:
+                continue
+            message = event["message"]
+            size += len(message.encode()) + LINE_OVERHEAD
+            if report := BILLED.match(message):
+                calls[function] += 1
+                billed += int(report[1])
+            publishes += json_object(message).get("event") == "notified"
     return {
         "writerCalls": calls["POC-Lambda-1"],
         "notifierCalls": calls["POC-Lambda-2"],

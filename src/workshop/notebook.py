@@ -474,7 +474,7 @@ def draw_way(hops: list[dict[str, Any]]) -> None:
     picture(figure)
 
 
-def spike(ws: Workshop, orders: int = 200, concurrency: int = 20) -> dict[str, Any]:
+def spike(ws: Workshop, orders: int = 1_000, concurrency: int = 20) -> dict[str, Any]:
     """Place many orders at once, exactly as `workshop spike` does, and draw what became of them.
 
     Args:

@@ -1,16 +1,15 @@
 """`workshop spike`: a burst of orders, watched live, and then the account of what became of each.
 
 The account is counted where it matters, in the table and in the mail (on AWS, where mail goes to people, in what
-POC-Lambda-2 says that it published), and not from what was sent.
+POC-Lambda-2 says that it published), and not from what was sent. Times come from the functions' log lines: they are
+AWS's own, in milliseconds. Where lines are missing, the samples tell, as finely as they were taken.
 """
 
+import itertools
 import json
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,34 +17,24 @@ from rich.live import Live
 from rich.table import Table
 from typer import Option
 
-from workshop.errors import WorkshopError
-from workshop.mail import read_mail
+from workshop.burst import Burst
+from workshop.errors import Interrupted, WorkshopError
 from workshop.measure import measure
 from workshop.plot import draw_spike
+from workshop.sending import Sending, send
 from workshop.step import Workshop
-from workshop.web import post
 
-#: How often one order is sent again after "too many requests" or a fault; its id makes that harmless.
-TRIES = 10
-#: Seconds between two looks, and without any progress after which the rest counts as lost.
-LOOK_EVERY, LOST_AFTER = 0.5, 90.0
-
-
-@dataclass
-class Sending:
-    """What the senders have done so far."""
-
-    sent: int = 0
-    accepted: set[str] = field(default_factory=set)
-    refused: Counter[int] = field(default_factory=Counter)
-    accepted_last: float = 0.0
-    stop: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+#: Seconds between two looks, on the embedded AWS and on AWS.
+LOOK_EVERY, LOOK_EVERY_ON_AWS = 0.1, 1.0
+#: Seconds without any change after which an empty queue is believed, and after which nothing more is expected at all.
+SETTLED, NOTHING_MOVES = 3.0, 90.0
+#: What the account says, in this order.
+KEYS = ("sent", "accepted", "stored", "notified", "lost", "duplicates", "drainSeconds", "ordersPerSecond")
 
 
 def spike(
     ws: Workshop,
-    orders: Annotated[int, Option(min=1, max=20_000, help="How many orders.")] = 200,
+    orders: Annotated[int, Option(min=1, max=20_000, help="How many orders.")] = 1_000,
     concurrency: Annotated[int, Option(min=1, max=200, help="How many clients at once.")] = 20,
 ) -> dict[str, Any]:
     """Place many orders at once, watch the queue take them, and account for each.
@@ -55,144 +44,149 @@ def spike(
     url = ws.api_url()
     ws.listen_to_mail()
     run = f"spike-{datetime.now(UTC):%Y%m%d%H%M%S}-"
-    sending = Sending()
-    samples = [look(ws, run, sending, time.time()) | {"at": 0.0}]
-    began = time.time()
+    burst, sending = Burst(ws, run), Sending()
+    samples = [{"at": 0.0, "accepted": 0, "refused": 0} | burst.look(0)]
+    began, interrupted = time.time(), False
     senders = ThreadPoolExecutor(concurrency)
     for number in range(orders):
         senders.submit(send, url, f"{run}{number:05d}", sending, ws.client.ca_bundle)
     try:
-        watch(ws, run, orders, sending, samples, began)
+        watch(ws, burst, orders, sending, samples, began)
     except KeyboardInterrupt:
+        interrupted = True
         ws.console.note("Interrupted: no more orders are sent. What was accepted goes its way; the account so far:")
     finally:
         sending.stop.set()
         senders.shutdown(wait=True, cancel_futures=True)
-    document = account(ws, run, sending, samples, began)
+    document = account(ws, burst, sending, samples, began, interrupted)
     save(ws, run, document)
-    for key in ("sent", "accepted", "stored", "notified", "lost", "duplicates", "drainSeconds", "ordersPerSecond"):
-        ws.console.say(f"  {key + ':':<17}{document[key]}")
+    for key in KEYS:
+        value = document[key]
+        ws.console.say(f"  {key + ':':<17}{'not measured' if value is None else value}")
     return document
 
 
-def send(url: str, order_id: str, sending: Sending, ca_bundle: str | None) -> None:
-    """Place one order; when the API asks for patience, with the same id again."""
-    order = {"orderId": order_id, "productId": "spike", "productName": "Spike", "quantity": 1}
-    with sending.lock:
-        sending.sent += 1
-    for tries in range(TRIES):
-        if sending.stop.is_set():
-            return
-        try:
-            status, _ = post(url, json.dumps(order).encode(), ca_bundle=ca_bundle)
-        except WorkshopError:
-            status = 0
-        with sending.lock:
-            if status == 202:
-                sending.accepted.add(order_id)
-                sending.accepted_last = time.time()
-                return
-            sending.refused[status] += 1
-        if 400 <= status < 429:
-            return
-        sending.stop.wait(min(0.1 * 2**tries, 3.0))
-
-
-def watch(ws: Workshop, run: str, orders: int, sending: Sending, samples: list[dict[str, Any]], began: float) -> None:
-    """Look at everything twice a second, until every order has arrived or nothing moves any more."""
-    last_change, before = time.monotonic(), None
+def watch(
+    ws: Workshop, burst: Burst, orders: int, sending: Sending, samples: list[dict[str, Any]], began: float
+) -> None:
+    """Look at everything again and again, until every order has arrived or nothing moves any more."""
+    pause = LOOK_EVERY if ws.is_embedded else LOOK_EVERY_ON_AWS
+    moved, before, noted = time.monotonic(), None, time.monotonic()
     with Live(console=ws.console.err, transient=True, refresh_per_second=4) as live:
         while True:
             looked = time.monotonic()
-            sample = look(ws, run, sending, began)
+            sample = take_sample(burst, sending, began)
+            state = {key: value for key, value in sample.items() if key != "at"}
             samples.append(sample)
             live.update(view(sample, samples, orders))
-            if not ws.console.err.is_terminal and len(samples) % 4 == 1:
-                ws.console.note(", ".join(f"{key} {value}" for key, value in sample.items() if key != "at"))
-            state = {key: value for key, value in sample.items() if key != "at"}
+            if not ws.console.err.is_terminal and looked - noted >= 2:
+                noted = looked
+                ws.console.note(", ".join(f"{key} {value}" for key, value in state.items()))
             if state != before:
-                before, last_change = state, time.monotonic()
-            finished = sample["accepted"] + sum(sending.refused.values()) >= orders and sending.sent >= orders
-            arrived = sample["stored"] >= sample["accepted"] and sample["notified"] >= sample["accepted"]
-            if (finished and arrived) or time.monotonic() - last_change > LOST_AFTER:
+                before, moved = state, looked
+            if sending.ended >= orders and has_arrived(burst, sending):
+                # What got no answer may have been accepted all the same, and come out of the queue yet.
+                doubts = sending.doubtful() - burst.stored
+                if not doubts or (looked - moved > SETTLED and not sample["waiting"] + sample["inFlight"]):
+                    return
+            if looked - moved > NOTHING_MOVES:
                 return
             # Looking at a large table takes time; it must not become the load that it measures.
             took = time.monotonic() - looked
-            time.sleep(max(LOOK_EVERY, 2 * took))
+            time.sleep(max(pause - took, took))
 
 
-def look(ws: Workshop, run: str, sending: Sending, began: float) -> dict[str, Any]:
-    """One sample: where the orders are now."""
-    queue, dead = ws.find("queue", "ecommerce-orders-queue") or {}, ws.find("queue", "ecommerce-orders-dlq") or {}
-    # The last hop first, so that no sample shows more orders there than before it.
-    notified = len(told_of(notifications(ws, run, began)))
-    stored = count_stored(ws, run)
+def has_arrived(burst: Burst, sending: Sending) -> bool:
+    """Whether everything that was accepted is stored and notified."""
     with sending.lock:
-        accepted = len(sending.accepted)
-    return {
-        "at": round(time.time() - began, 2),
-        "accepted": accepted,
-        "waiting": int(queue.get("ApproximateNumberOfMessages", 0)),
-        "inFlight": int(queue.get("ApproximateNumberOfMessagesNotVisible", 0)),
-        "stored": stored,
-        "notified": notified,
-        "deadLetters": int(dead.get("ApproximateNumberOfMessages", 0)),
-    }
+        expected = sending.accepted | burst.stored
+    return burst.stored >= expected and burst.notified.keys() >= expected
 
 
-def count_stored(ws: Workshop, run: str) -> int:
-    """How many orders of this run are in the table."""
-    pages = ws.client("dynamodb").get_paginator("scan").paginate(
-        TableName=ws.name("ecommerce-orders"),
-        Select="COUNT",
-        FilterExpression="begins_with(orderId, :run)",
-        ExpressionAttributeValues={":run": {"S": run}},
-        ConsistentRead=True,
-    )  # fmt: skip
-    return sum(page["Count"] for page in pages)
+def take_sample(burst: Burst, sending: Sending, began: float, whole: bool = False) -> dict[str, Any]:
+    """One sample: where the orders are now.
+
+    Args:
+        burst: looks at AWS.
+        sending: what the senders have done.
+        began: when the first order was sent, in seconds since 1970.
+        whole: ask the table even if it has had everything.
+    """
+    found = burst.look(None if whole else len(sending.accepted) + len(sending.doubtful()))
+    with sending.lock:
+        return {
+            "at": round(time.time() - began, 2),
+            "accepted": len(sending.accepted),
+            "refused": len(sending.refused),
+            **found,
+        }
 
 
-def notifications(ws: Workshop, run: str, since: float) -> list[tuple[float, list[str]]]:
-    """The notifications with orders of this run: when each was sent, in seconds since 1970, and of which orders."""
-    if ws.mailbox:
-        mails = read_mail(ws)
-        # With several readers each e-mail is there several times.
-        reader = min((mail["to"] for mail in mails), default="")
-        sent = [
-            (datetime.fromisoformat(mail["at"]).timestamp(), mail["orderIds"]) for mail in mails if mail["to"] == reader
-        ]
-    else:
-        lines = ws.find_in_log("POC-Lambda-2", run, since, whole=False)
-        sent = [(line["time"] / 1000, line["orderIds"]) for line in lines if line["event"] == "notified"]
-    ours = [(at, [order for order in orders if order.startswith(run)]) for at, orders in sent]
-    return [(at, orders) for at, orders in ours if orders]
+def account(
+    ws: Workshop, burst: Burst, sending: Sending, samples: list[dict[str, Any]], began: float, interrupted: bool
+) -> dict[str, Any]:
+    """What became of the orders: the document that `--json` prints.
 
-
-def told_of(sent: list[tuple[float, list[str]]]) -> Counter[str]:
-    """How often each order was told of."""
-    return Counter(order for _, orders in sent for order in orders)
-
-
-def account(ws: Workshop, run: str, sending: Sending, samples: list[dict[str, Any]], began: float) -> dict[str, Any]:
-    """What became of the orders: the document that `--json` prints."""
-    stored, sent = count_stored(ws, run), notifications(ws, run, began)
-    accepted, notified = len(sending.accepted), told_of(sent)
-    # An order is told of last of all.
-    done_at = max((at for at, _ in sent), default=sending.accepted_last)
-    rate = round(len(notified) / (done_at - began), 1) if done_at > began else 0.0
+    It adds up: `sent` is `accepted` and `refused` together, `accepted` is `stored`, `onTheirWay` and `lost`.
+    """
+    last = take_sample(burst, sending, began, whole=True)
+    samples.append(last)
+    accepted = sending.accepted | burst.stored
+    refused = Counter(status for order, status in sending.refused.items() if order not in accepted)
+    missing = len(accepted - burst.stored)
+    # A message that failed comes back for minutes before it is given up.
+    waiting = missing if interrupted else min(missing, last["waiting"] + last["inFlight"])
+    events = burst.finish(patient=not interrupted)
+    drain, rate = pace(burst, samples, began, sending.accepted_last)
+    taken_first = burst.times["accepted"][0] if burst.is_timed else began
     return {
         "sent": sending.sent,
-        "accepted": accepted,
-        "stored": stored,
-        "notified": len(notified),
-        "lost": max(0, accepted - min(stored, len(notified))),
-        "duplicates": sum(times - 1 for times in notified.values()),
-        "drainSeconds": round(max(0.0, done_at - sending.accepted_last), 2),
+        "accepted": len(accepted),
+        "stored": len(burst.stored),
+        "notified": len(burst.notified),
+        "lost": missing - waiting,
+        "onTheirWay": waiting,
+        "unnotified": len(burst.stored - burst.notified.keys()),
+        "duplicates": sum(times - 1 for times in burst.notified.values()),
+        "drainSeconds": drain,
         "ordersPerSecond": rate,
-        "refused": {str(status): times for status, times in sending.refused.items()},
-        "measured": measure(ws, began) | {"orders": accepted, "ordersPerSecond": rate, "embedded": ws.is_embedded},
-        "samples": samples,
+        "refused": {str(status): orders for status, orders in refused.items()},
+        "retries": sending.retries,
+        "interrupted": interrupted,
+        "measured": measure(events, taken_first)
+        | {"orders": len(accepted), "ordersPerSecond": rate, "embedded": ws.is_embedded},
+        "samples": with_rest(burst.curves(), samples) if burst.is_timed else samples,
     }
+
+
+def with_rest(curves: list[dict[str, Any]], samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The curves that the log tells, with what only the samples know."""
+    for point in curves:
+        sample = max((one for one in samples if one["at"] <= point["at"]), key=lambda one: one["at"])
+        point |= {key: value for key, value in sample.items() if key not in point}
+    return curves
+
+
+def pace(
+    burst: Burst, samples: list[dict[str, Any]], began: float, accepted_last: float
+) -> tuple[float | None, float | None]:
+    """How long the queue took to drain after the last order, and how many orders went through in a second.
+
+    Returns:
+        Seconds, and orders a second; None for what cannot be measured.
+    """
+    if not burst.notified:
+        return None, None
+    if burst.is_timed:
+        first, last, end = burst.times["accepted"][0], burst.times["sent"][-1], burst.times["notified"][-1]
+        step = 0.001
+    else:
+        at = next(sample["at"] for sample in samples if sample["notified"] >= len(burst.notified))
+        first, last, end = began, accepted_last, began + at
+        step = max(later["at"] - earlier["at"] for earlier, later in itertools.pairwise(samples))
+    # Three steps are the least that says more of the orders than of the steps.
+    rate = round(len(burst.notified) / (end - first), 1) if end - first >= 3 * step else None
+    return round(max(0.0, end - last), 3), rate
 
 
 def save(ws: Workshop, run: str, document: dict[str, Any]) -> None:
@@ -213,30 +207,40 @@ def save(ws: Workshop, run: str, document: dict[str, Any]) -> None:
 def view(sample: dict[str, Any], samples: list[dict[str, Any]], orders: int) -> Table:
     """The live table: how many orders are where, and how fast they move."""
     table = Table.grid(padding=(0, 2))
-    earlier = samples[max(0, len(samples) - 5)]
+    # Over the last second or two: a single sample says little.
+    earlier = next((one for one in samples if one["at"] >= sample["at"] - 2), samples[0])
     seconds = max(sample["at"] - earlier["at"], 0.001)
-    rows: list[tuple[str, Callable[[], Any]]] = [
-        ("accepted", lambda: f"{sample['accepted']} of {orders}"),
-        ("waiting in the queue", lambda: sample["waiting"]),
-        ("in flight", lambda: sample["inFlight"]),
-        ("stored", lambda: sample["stored"]),
-        ("notified", lambda: sample["notified"]),
-        ("dead letters", lambda: sample["deadLetters"]),
-        ("stored a second", lambda: round((sample["stored"] - earlier["stored"]) / seconds)),
-    ]
-    for name, value in rows:
-        table.add_row(name, str(value()))
+    rows: dict[str, Any] = {
+        "accepted": f"{sample['accepted']} of {orders}",
+        "refused for good": sample["refused"],
+        "waiting in the queue": sample["waiting"],
+        "in flight": sample["inFlight"],
+        "stored": sample["stored"],
+        "notified": sample["notified"],
+        "dead letters": sample["deadLetters"],
+        "stored a second": round((sample["stored"] - earlier["stored"]) / seconds),
+    }
+    for name, value in rows.items():
+        table.add_row(name, str(value))
     return table
 
 
 def failed(document: dict[str, Any], **_: Any) -> WorkshopError | None:
     """What the command ends with when the account does not come out even."""
-    if document["lost"] or document["duplicates"]:
+    count = {key: document[key] for key in ("sent", "accepted", "onTheirWay", "unnotified", "lost", "duplicates")}
+    if document["interrupted"]:
+        return Interrupted(
+            f"Interrupted: {count['sent']} orders were sent; {count['onTheirWay']} of them are still on their way to"
+            f" the table, and {count['unnotified']} to be notified.",
+            "Nothing more has to be done for them; what fails five times shows in: workshop redrive --dry-run",
+        )
+    if any(count[key] for key in ("onTheirWay", "unnotified", "lost", "duplicates")):
         return WorkshopError(
-            f"{document['lost']} orders are lost and {document['duplicates']} were told of twice.",
+            f"{count['lost']} orders are lost, {count['onTheirWay']} still queued, {count['unnotified']} stored but"
+            f" not notified, {count['duplicates']} notified twice.",
             "Look where they are: workshop redrive --dry-run, workshop verify",
         )
-    if document["accepted"] < document["sent"]:
-        return WorkshopError(f"The API accepted {document['accepted']} of {document['sent']} orders.",
+    if count["accepted"] < count["sent"]:
+        return WorkshopError(f"The API accepted {count['accepted']} of {count['sent']} orders.",
                              "See what refuses them: workshop order --trace")  # fmt: skip
     return None

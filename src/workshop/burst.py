@@ -1,0 +1,160 @@
+"""The orders of one burst: which of them are stored and notified, and when, as AWS tells it."""
+
+import bisect
+import math
+import time
+from collections import Counter
+from typing import Any
+
+from workshop.context import Workshop
+from workshop.mail import read_mail
+from workshop.orderlog import milliseconds
+from workshop.web import json_object
+
+FUNCTIONS = ("POC-Lambda-1", "POC-Lambda-2")
+#: Seconds by which AWS's clock and ours may differ (beyond it, AWS takes no signature), and by which a log line may
+#: come late.
+CLOCKS_DIFFER, LINES_COME_LATE = 900, 60
+#: Seconds between two looks into the log.
+READ_LOG_EVERY = 2.0
+#: How often the log is read at the end, a second apart, until it is whole.
+LAST_READS = 5
+#: Seconds between two points of the curves, and how many points there are at most.
+STEP, MOST_STEPS = 0.1, 1_000
+
+
+class Burst:
+    """All orders whose ids begin alike.
+
+    Args:
+        ws: the context.
+        run: how their ids begin.
+    """
+
+    def __init__(self, ws: Workshop, run: str) -> None:
+        self.ws, self.run = ws, run
+        self.stored: set[str] = set()
+        #: How often each order was notified.
+        self.notified: Counter[str] = Counter()
+        #: When each order passed each place, in seconds since 1970 by AWS's clock, the earliest first; and whether
+        #: that is known of all.
+        self.times: dict[str, list[float]] = {}
+        self.is_timed = False
+        self._since = time.time() - CLOCKS_DIFFER
+        self._published: dict[str, list[str]] = {}
+        self._read_log_at, self._last_line = float("-inf"), 0.0
+
+    def look(self, accepted: int | None = None) -> dict[str, int]:
+        """One sample: where the orders are now.
+
+        Args:
+            accepted: how many the API has taken; the table is not asked when it has as many. None for asking anyway.
+
+        Returns:
+            `waiting`, `inFlight`, `stored`, `notified`, `deadLetters`.
+        """
+        # The last hop first, so that no sample shows more orders there than before it.
+        self._count_notified()
+        if accepted is None or len(self.stored) < accepted:
+            self._find_stored()
+        queue, dead = self._depth("ecommerce-orders-queue"), self._depth("ecommerce-orders-dlq")
+        return {
+            "waiting": queue["ApproximateNumberOfMessages"],
+            "inFlight": queue["ApproximateNumberOfMessagesNotVisible"],
+            "stored": len(self.stored),
+            "notified": len(self.notified),
+            "deadLetters": dead["ApproximateNumberOfMessages"],
+        }
+
+    def finish(self, patient: bool) -> dict[str, list[dict[str, Any]]]:
+        """Read the times, and what the functions logged meanwhile: `{function: events of CloudWatch Logs}`.
+
+        Args:
+            patient: wait for lines that come late.
+        """
+        for number in range(LAST_READS if patient else 1):
+            if number:
+                self.ws.patience.sleep(1)
+            events = {function: list(self.ws.log_events(function, since=self._since)) for function in FUNCTIONS}
+            self._time(
+                {function: [json_object(one["message"]) for one in several] for function, several in events.items()}
+            )
+            if self.is_timed or not self.notified:
+                break
+        return events
+
+    def _time(self, lines: dict[str, list[dict[str, Any]]]) -> None:
+        taken = {
+            line["orderId"]: line for line in reversed(lines["POC-Lambda-1"]) if self._is_ours(line.get("orderId"))
+        }
+        mails = [line for line in lines["POC-Lambda-2"] if line.get("event") == "notified"]
+        notified = {order: line for line in mails for order in line.get("orderIds", []) if self._is_ours(order)}
+        fields = {"sent": "sentTime", "received": "receivedTime", "stored": "time"}
+        self.times = {name: sorted(seconds(line, field) for line in taken.values()) for name, field in fields.items()}
+        self.times["accepted"] = sorted(seconds(line, "apiRequestTime", "sentTime") for line in taken.values())
+        self.times["notified"] = sorted(seconds(line, "time") for line in notified.values())
+        whole = taken.keys() >= self.stored and notified.keys() >= self.notified.keys()
+        self.is_timed = whole and all(times and times[0] for times in self.times.values())
+
+    def curves(self) -> list[dict[str, Any]]:
+        """How many orders were where, every tenth of a second (of a long burst, at 1,000 moments)."""
+        began, ended = self.times["accepted"][0], self.times["notified"][-1]
+        steps = min(MOST_STEPS, math.ceil((ended - began) / STEP))
+        return [self._moment(began, (ended - began) * number / steps) for number in range(steps + 1)]
+
+    def _moment(self, began: float, at: float) -> dict[str, Any]:
+        passed = {name: bisect.bisect_right(times, began + at) for name, times in self.times.items()}
+        return {
+            "at": round(at, 2),
+            "accepted": passed["accepted"],
+            "waiting": passed["sent"] - passed["received"],
+            "inFlight": passed["received"] - passed["stored"],
+            "stored": passed["stored"],
+            "notified": passed["notified"],
+        }
+
+    def _is_ours(self, order: Any) -> bool:
+        return isinstance(order, str) and order.startswith(self.run)
+
+    def _depth(self, base: str) -> dict[str, int]:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        url = self.ws.need("queue", base)["QueueUrl"]
+        found = self.ws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return {name: int(found[name]) for name in names}
+
+    def _find_stored(self) -> None:
+        pages = self.ws.client("dynamodb").get_paginator("scan").paginate(
+            TableName=self.ws.name("ecommerce-orders"),
+            ProjectionExpression="orderId",
+            FilterExpression="begins_with(orderId, :run)",
+            ExpressionAttributeValues={":run": {"S": self.run}},
+            ConsistentRead=True,
+        )  # fmt: skip
+        self.stored |= {item["orderId"]["S"] for page in pages for item in page["Items"]}
+
+    def _count_notified(self) -> None:
+        if self.ws.mailbox:
+            mails = read_mail(self.ws)
+            # With several readers each e-mail is there several times.
+            reader = min((mail["to"] for mail in mails), default="")
+            orders = [order for mail in mails if mail["to"] == reader for order in mail["orderIds"]]
+        else:
+            self._read_published()
+            orders = [order for several in self._published.values() for order in several]
+        self.notified = Counter(order for order in orders if self._is_ours(order))
+
+    def _read_published(self) -> None:
+        """What POC-Lambda-2 says that it published; only the end of its log is read again."""
+        if time.monotonic() - self._read_log_at < READ_LOG_EVERY:
+            return
+        self._read_log_at = time.monotonic()
+        since = max(self._since, self._last_line - LINES_COME_LATE)
+        for line in self.ws.find_in_log("POC-Lambda-2", self.run, since, whole=False):
+            if line.get("event") == "notified":
+                self._published[str(line.get("snsMessageId"))] = line["orderIds"]
+                self._last_line = max(self._last_line, (milliseconds(line.get("time")) or 0) / 1000)
+
+
+def seconds(line: dict[str, Any], *fields: str) -> float:
+    """The first of some times of a log line that is there, in seconds since 1970; 0 if none is."""
+    return next((found / 1000 for found in (milliseconds(line.get(field)) for field in fields) if found), 0.0)

@@ -1,0 +1,181 @@
+"""`workshop spike`: every order ends somewhere, the account adds up, and its rates are measured."""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from front import standing_before
+from support import BIN, eventually
+
+from workshop import sending
+from workshop.burst import Burst
+from workshop.commands.spike import failed, pace, spike
+
+KEYS = {"sent", "accepted", "stored", "notified", "lost", "duplicates", "drainSeconds", "ordersPerSecond"}
+
+
+@pytest.fixture(scope="module")
+def flowing(built):
+    built.listen_to_mail()
+    return built
+
+
+def adds_up(document: dict) -> None:
+    """Every order that was sent is in one place."""
+    assert document.keys() >= KEYS
+    assert document["sent"] == document["accepted"] + sum(document["refused"].values())
+    assert document["accepted"] == document["stored"] + document["onTheirWay"] + document["lost"]
+    assert document["stored"] == document["notified"] + document["unnotified"]
+
+
+@contextlib.contextmanager
+def turning_away(ws, monkeypatch, rule):
+    """Let a small proxy before the API turn orders away by a rule."""
+    with standing_before(ws, rule) as url, monkeypatch.context() as patched:
+        patched.setattr(ws, "api_url", lambda: url)
+        yield
+
+
+def test_refused_attempts_are_no_orders(flowing, monkeypatch):
+    """A throttle that each order meets twice: all get there in the end, and are waited for."""
+    asked = []
+
+    def throttle(order):
+        asked.append(order["orderId"])
+        return None if asked.count(order["orderId"]) == 3 else (429, "Too Many Requests")
+
+    with turning_away(flowing, monkeypatch, throttle):
+        document = spike(flowing, orders=20, concurrency=20)
+    assert len(asked) == 60
+    assert [document[key] for key in ("sent", "accepted", "stored", "notified", "lost")] == [20, 20, 20, 20, 0]
+    assert document["retries"] == 40
+    assert document["refused"] == {}
+    adds_up(document)
+    assert failed(document) is None
+
+
+@pytest.mark.parametrize(("status", "requests"), [(429, 3), (503, 3), (403, 1), (400, 1)])
+def test_what_is_refused_for_good_is_counted_once(flowing, monkeypatch, status, requests):
+    monkeypatch.setattr(sending, "TRIES", 3)
+    asked = []
+
+    def some(order):
+        if int(order["orderId"][-5:]) % 2:
+            return None
+        asked.append(order["orderId"])
+        return status, "no"
+
+    with turning_away(flowing, monkeypatch, some):
+        document = spike(flowing, orders=8, concurrency=4)
+    assert len(asked) == 4 * requests
+    assert document["refused"] == {str(status): 4}
+    assert [document[key] for key in ("sent", "accepted", "stored", "lost")] == [8, 4, 4, 0]
+    adds_up(document)
+    assert failed(document).exit_code == 1
+
+
+def test_nobody_answers_and_nothing_is_measured(flowing, monkeypatch):
+    monkeypatch.setattr(sending, "TRIES", 2)
+    monkeypatch.setattr(flowing, "api_url", lambda: "http://127.0.0.1:9/orders")
+    document = spike(flowing, orders=3, concurrency=3)
+    assert document["refused"] == {"0": 3}
+    assert (document["accepted"], document["drainSeconds"], document["ordersPerSecond"]) == (0, None, None)
+    adds_up(document)
+
+
+def test_an_order_whose_answer_was_lost_counts_as_what_it_is(flowing, monkeypatch):
+    """The API takes it, and the connection breaks: it is stored, so it was accepted."""
+    monkeypatch.setattr(sending, "TRIES", 1)
+    passed, url = set(), flowing.api_url()
+
+    def breaks(order):
+        if order["orderId"] not in passed:
+            passed.add(order["orderId"])
+            assert sending.post(url, json.dumps(order).encode(), ca_bundle=flowing.client.ca_bundle)[0] == 202
+        return 504, "Endpoint request timed out"
+
+    with turning_away(flowing, monkeypatch, breaks):
+        document = spike(flowing, orders=5, concurrency=5)
+    assert [document[key] for key in ("sent", "accepted", "stored", "notified")] == [5, 5, 5, 5]
+    adds_up(document)
+
+
+def lines(ws, function: str) -> list[dict]:
+    """A function's log, as far as it is JSON; asked for without the product."""
+    pages = (
+        ws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=ws.name(f"/aws/lambda/{function}"))
+    )
+    messages = [event["message"] for page in pages for event in page["events"]]
+    return [json.loads(message) for message in messages if message.startswith("{")]
+
+
+@pytest.mark.parametrize("orders", [40, 200])
+def test_rates_are_those_of_the_log_lines(flowing, orders):
+    document = spike(flowing, orders=orders, concurrency=10)
+    run = re.search(r"spike-\d+", document["saved"])[0]
+    taken = [line for line in lines(flowing, "POC-Lambda-1") if line.get("orderId", "").startswith(run)]
+    mails = [
+        line for line in lines(flowing, "POC-Lambda-2") if any(one.startswith(run) for one in line.get("orderIds", []))
+    ]
+    sent, ended = [int(line["sentTime"]) for line in taken], max(line["time"] for line in mails)
+    # To the hundredth of a second; when the API took an order, AWS alone tells.
+    took = (ended - min(int(line.get("apiRequestTime", line["sentTime"])) for line in taken)) / 1000
+    assert document["ordersPerSecond"] == pytest.approx(orders / took, abs=0.06)
+    assert document["drainSeconds"] == pytest.approx((ended - max(sent)) / 1000, abs=0.0006)
+    # A point every tenth of a second.
+    points = [sample["at"] for sample in document["samples"]]
+    assert max(after - before for before, after in itertools.pairwise(points)) <= 0.11
+    assert len(points) >= took * 10
+    last = document["samples"][-1]
+    assert (last["accepted"], last["stored"], last["notified"], last["waiting"], last["inFlight"]) == (orders,) * 3 + (
+        0,
+        0,
+    )
+    for key in ("accepted", "stored", "notified"):
+        curve = [sample[key] for sample in document["samples"]]
+        assert curve == sorted(curve)
+
+
+def test_a_rate_that_samples_cannot_tell_is_left_out(flowing):
+    """Three samples, a second apart, say that 200 orders took between 0 and 2 seconds."""
+    burst = Burst(flowing, "spike-of-nobody-")
+    burst.notified.update(f"spike-of-nobody-{n}" for n in range(200))
+    samples = [{"at": 0.0, "notified": 0}, {"at": 1.0, "notified": 20}, {"at": 2.0, "notified": 200}]
+    drain, rate = pace(burst, samples, began=1000.0, accepted_last=1001.0)
+    assert (drain, rate) == (1.0, None)
+    often = [{"at": n / 10, "notified": 10 * n} for n in range(21)]
+    assert pace(burst, often, began=1000.0, accepted_last=1001.0)[1] == pytest.approx(100)
+
+
+def test_ctrl_c_says_how_many_are_still_on_their_way(state_dir, flowing):
+    env = os.environ | {"WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": flowing.settings.prefix}
+    command = [str(BIN / "workshop"), "spike", "--orders", "3000", "--concurrency", "20", "--json"]
+    before = count(flowing)
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert eventually(lambda: count(flowing) > before + 30, 40)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    document = json.loads(out)
+    adds_up(document)
+    assert document["lost"] == 0
+    assert document["sent"] < 3000
+    error = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert len(error) == 1
+    assert f"{document['onTheirWay']} of them are still on their way" in error[0]
+    assert "lost" not in error[0]
+    # And they arrive.
+    assert eventually(lambda: count(flowing) - before >= document["accepted"], 60)
+
+
+def count(ws) -> int:
+    """How many orders the table holds."""
+    pages = ws.client("dynamodb").get_paginator("scan").paginate(
+        TableName=ws.name("ecommerce-orders"), Select="COUNT", ConsistentRead=True
+    )  # fmt: skip
+    return sum(page["Count"] for page in pages)
