@@ -185,7 +185,7 @@ def as_participant(ws, prefix):
     settings = dataclasses.replace(ws.settings, prefix=prefix)
     embedded = ws.state.embedded
     state = State.load(settings, ws.account, embedded)
-    return dataclasses.replace(ws, settings=settings, state=state, scratch={}, untagged={}, _needed={})
+    return dataclasses.replace(ws, settings=settings, state=state, scratch={}, untagged_since=None, _needed={})
 
 
 @pytest.fixture

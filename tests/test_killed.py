@@ -14,6 +14,7 @@ from typing import Any
 import faults
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+from delays import slow_aws
 from faults import Clock, Faults, in_child
 from support import build, census, teardown
 
@@ -165,6 +166,53 @@ def test_killed_again_and_again(anew, tmp_path):
         kills += 1
         assert kills < 3 * CHANGES_OF_UP
     assert kills >= 3
+    assert_all_is_well(anew())
+
+
+# The same behind an AWS that takes its time (see `delays`): states that pass, reads that lag, names that are kept.
+
+
+@pytest.fixture
+def slowly(anew, tmp_path):
+    """Open this test's participant as a new command does, on an AWS that takes its time."""
+
+    def opened(seconds: float = 0.0) -> Any:
+        """Open it so many seconds after the command before."""
+        ws = anew()
+        slow_aws(ws, tmp_path / "slow-aws").clock.now += seconds
+        return ws
+
+    return opened
+
+
+@pytest.mark.parametrize("number", points(CHANGES_OF_UP, every=16))
+def test_up_killed_on_a_slow_aws(anew, slowly, tmp_path, number):
+    ended = killed_after(slowly, tmp_path, number, up)
+    assert ended.code == -signal.SIGKILL, ended
+    up(slowly())
+    assert_all_is_well(anew())
+    assert cleanup(slowly())["remaining"] == []
+    assert_nothing_is_left(anew())
+
+
+@pytest.mark.parametrize("number", points(CHANGES_OF_CLEANUP, every=10))
+def test_cleanup_killed_on_a_slow_aws(anew, slowly, tmp_path, number):
+    up(slowly())
+    ended = killed_after(slowly, tmp_path, number, cleanup)
+    assert ended.code == -signal.SIGKILL, ended
+    assert cleanup(slowly())["remaining"] == []
+    assert_nothing_is_left(anew())
+
+
+@pytest.mark.parametrize(
+    "number", [3, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in range(1, CHANGES_OF_CLEANUP + 1) if n != 3)]
+)
+def test_after_a_killed_cleanup_on_a_slow_aws_one_can_build_again(anew, slowly, tmp_path, number):
+    up(slowly())
+    assert killed_after(slowly, tmp_path, number, cleanup).code == -signal.SIGKILL
+    # What was deleted a moment ago may still be shown: then this run may end in an error, or notice nothing of it.
+    end_well(up, slowly(), lambda: slowly(seconds=3))
+    up(slowly(seconds=3))
     assert_all_is_well(anew())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import faults
 import pytest
 from faults import Faults, in_child
-from support import census, listings, reach, run, teardown
+from support import census, hurry, listings, reach, run, teardown
 from test_foreign import SAME_NAME
 
 from workshop import cli
@@ -100,6 +100,8 @@ def alone(own_state_dir, tmp_path, monkeypatch):
 
 
 def test_without_a_prefix_nothing_is_built_beside_somebody_else(alone, tmp_path):
+    # What is new and has no tags is given time to show them.
+    hurry(alone)
     before = {kind: len(found) for kind, found in listings(alone).items()}
     refuse_foreign_names(alone)
     makers = {(base, make): number for number, base, make in SAME_NAME}
@@ -113,7 +115,7 @@ def test_without_a_prefix_nothing_is_built_beside_somebody_else(alone, tmp_path)
             _remove(alone, make.__name__, base)
     # The command as well; the table is the last thing that the steps would come across of these.
     makers_by_base = dict(makers.keys())
-    makers_by_base["ecommerce-orders-api"](alone, "ecommerce-orders-api", {})
+    makers_by_base["ecommerce-orders-api"](alone, "ecommerce-orders-api", {"Owner": "somebody"})
     after = {kind: len(found) for kind, found in listings(alone).items()}
     env = {"WORKSHOP_TARGET": "aws", "WORKSHOP_STATE_DIR": str(tmp_path / "real"), "WORKSHOP_EMAIL": READER}
     for command in ("up", "01_iam"):

@@ -121,7 +121,7 @@ def while_it_vanishes(
     build(ws, thing)
     rule = Vanishing(ws, thing, number)
     nasty.faults.rules[:] = [rule]
-    nasty.untagged.clear()
+    nasty.untagged_since = None
     try:
         return command(nasty, thing), rule.at
     finally:

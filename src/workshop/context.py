@@ -66,8 +66,8 @@ class Workshop:
     scratch: dict[str, Any] = field(default_factory=dict)
     #: What `need` found during the current step: API Gateway takes few calls a second.
     _needed: dict[tuple[str, str], Description] = field(default_factory=dict)
-    #: When something new was first seen without tags, by ARN.
-    untagged: dict[str, float] = field(default_factory=dict)
+    #: When something new was first seen without tags.
+    untagged_since: float | None = None
 
     @property
     def tags(self) -> dict[str, str]:

@@ -82,9 +82,10 @@ class Kind:
         owner = self.owner_now(ws, found)
         if owner is not Owner.UNTAGGED or not is_new(found):
             return owner
-        # Once for each resource: somebody else's untagged one should not hold up every look at it.
-        first_seen = ws.untagged.setdefault(found["Arn"], ws.patience.clock())
-        rest = first_seen + TAGS_LAG - ws.patience.clock()
+        # Once for each command: what others left untagged should not hold up every look at it.
+        if ws.untagged_since is None:
+            ws.untagged_since = ws.patience.clock()
+        rest = ws.untagged_since + TAGS_LAG - ws.patience.clock()
         with contextlib.suppress(GaveUp):
             ws.patience.until(
                 lambda: self.owner_now(ws, found) is not Owner.UNTAGGED, "AWS shows no tags yet", rest, quiet=True
