@@ -4,8 +4,10 @@ import base64
 import importlib.util
 import json
 import re
+import traceback
 import uuid
 
+import faults
 import jsonschema
 import pytest
 from handlers import Invocation
@@ -176,6 +178,39 @@ def test_out_of_reach_of_aws_all_come_back(reader, monkeypatch, capsys):
     batch = [message(GOOD | PERSONAL) for _ in range(3)]
     assert failures(reader.handler({"Records": batch}, Invocation())) == [m["messageId"] for m in batch]
     assert SECRET not in json.dumps(logged(capsys))
+
+
+def echo(client, service: str, code: str) -> None:
+    """Let AWS refuse each call of a client with a text that quotes all of it."""
+
+    def refuse(request, **_):
+        body = request.body if isinstance(request.body, str) else request.body.decode()
+        return faults.refusal(service, request.url, 400, code, f"One or more parameter values were invalid: {body}")
+
+    client.meta.events.register("before-send", refuse)
+
+
+def test_an_error_of_dynamodb_that_quotes_the_order_is_not_logged(monkeypatch, capsys):
+    monkeypatch.setenv("TABLE_NAME", "any")
+    taker = load_function("poc-lambda-1")
+    echo(taker.dynamodb, "dynamodb", "ValidationException")
+    one = message(GOOD | PERSONAL)
+    assert failures(taker.handler({"Records": [one]}, Invocation())) == [one["messageId"]]
+    (line,) = logged(capsys)
+    assert line["code"] == "ValidationException"
+    assert re.fullmatch(r"ValidationException, request [0-9a-f-]{36}", line["reason"])
+
+
+def test_an_error_of_sns_that_quotes_the_order_is_neither_logged_nor_raised(monkeypatch, capsys):
+    monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:any")
+    teller = load_function("poc-lambda-2")
+    echo(teller.sns, "sns", "InvalidParameter")
+    with pytest.raises(teller.NotNotified) as raised:
+        teller.handler({"Records": [record(item({"orderId": "new", **GOOD | PERSONAL}))]}, Invocation(30))
+    # Lambda logs what a function raises, and what that came from.
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+    (line,) = logged(capsys)
+    assert re.fullmatch(r"InvalidParameter, request [0-9a-f-]{36}", line["reason"])
 
 
 text = st.text(max_size=40)
