@@ -115,6 +115,7 @@ def front(open_ws):
 
 def test_the_call_of_the_specification(taken, cli):
     curl = ["curl", "--silent", "--max-time", "20", "-X", "POST", "-H", "Content-Type: application/json"]
+    curl += ["--cacert", taken.client.ca_bundle]
     data = (
         '{"productId": "12345", "productName": "Eco-Friendly Cleaner", "quantity": 2, '
         '"customerEmail": "customer@example.com"}'
@@ -266,6 +267,7 @@ def test_what_the_counting_would_see(front):
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_only_post_is_there(front, method):
     command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", "-X", method, front.api_url()]
+    command += ["--cacert", front.client.ca_bundle]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout[0] == "4"
 
 

@@ -40,7 +40,7 @@ def check(folder: Path) -> None:
     """
     try:
         status = folder.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if status.st_uid != os.geteuid():
         raise WorkshopError(f"The state folder {folder} belongs to another user.", "Choose another --state-dir.")
@@ -68,7 +68,7 @@ def open_file(path: Path, flags: int) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink > 1:
         os.close(descriptor)
-        raise OSError(0, "it isn't a plain file of yours")
+        raise OSError(0, "it isn't a plain file of yours", str(path))
     return descriptor
 
 

@@ -1,5 +1,6 @@
 """What the user asked for, and every name and tag that follows from it. Pure: nothing here talks to AWS."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,11 @@ class Settings:
             raise UsageError(
                 f"--boundary is {self.boundary!r}, which is not the ARN of a policy.",
                 f"Try arn:aws:iam::123456789012:policy/{PROJECT}-boundary.",
+            )
+        if os.pathsep in str(self.state_dir):
+            raise UsageError(
+                f"--state-dir is {str(self.state_dir)!r}, and a colon would split PATH, where its bin goes.",
+                "Choose a folder without a colon.",
             )
 
     @property

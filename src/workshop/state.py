@@ -9,13 +9,13 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from workshop import folder as files
 from workshop.errors import WorkshopError
 from workshop.settings import PROJECT, Settings
 
@@ -67,10 +67,12 @@ class State:
 
     def _read(self) -> None:
         with _reporting(self.path, "read"):
-            if not self.path.exists():
+            files.check(self.path.parent)
+            try:
+                content = files.read(self.path)
+            except FileNotFoundError:
                 self.resources = []
                 return
-            content = self.path.read_text(encoding="utf-8")
         document = _parse(self.path, content, self.owner)
         if document.get("embedded") == self.embedded:
             self.resources = document["resources"]
@@ -122,19 +124,8 @@ class State:
             "resources": self.resources,
         }
         with _reporting(self.path, "written"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # mkstemp makes the file with mode 0600, and os.replace keeps that.
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(document, file, indent=2)
-                    file.write("\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, self.path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            files.secure(self.path.parent)
+            files.write(self.path, json.dumps(document, indent=2) + "\n")
 
     def delete(self) -> None:
         """Remove the file; a missing one is as good."""
@@ -155,9 +146,9 @@ class State:
         """
         lock_path = self.path.with_suffix(".lock")
         with _reporting(lock_path, "written"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.secure(self.path.parent)
             # Opening must not cut what the holder wrote about itself.
-            lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+            lock = files.open_file(lock_path, os.O_RDWR | os.O_CREAT)
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,10 +1,10 @@
-"""Serves ministack, over TLS and behind the gate: `python -m workshop.embedded.launcher`.
+"""Serves ministack, over TLS and behind the gate: `python -m workshop.embedded.launcher FOLDER [tied]`.
 
 ministack's application is an ASGI application, and hypercorn the server that its own entry point starts it in. This
 one does the same with its public means, and adds three things: a certificate of its own authority, the gate, and an
 end. It ends when its state folder is gone, and, if it is tied to the process that started it, with that process.
 
-What it has to know comes as one line of JSON through standard input, so that it stands in no environment and in no
+Port and secret come as one line of JSON through standard input, so that the secret stands in no environment and in no
 list of processes.
 """
 
@@ -28,15 +28,25 @@ from workshop.embedded.credentials import root_key
 
 #: Seconds between two looks at whether the state folder is still there.
 LOOK = 1.0
+_parent_is_gone = threading.Event()
 
 
 def main() -> None:
     """Serve until killed."""
-    told = json.loads(sys.stdin.buffer.readline())
-    port, secret, folder = told["port"], told["secret"], Path(told["folder"])
-    if told["tied"]:
-        threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
-    threading.Thread(target=_end_without_folder, args=(folder,), daemon=True).start()
+    folder, tied = Path(sys.argv[1]), sys.argv[2:] == ["tied"]
+    told = sys.stdin.buffer.readline()
+    watch = threading.Thread(target=_end_with_parent if tied else _end_without_folder, args=(folder,), daemon=True)
+    watch.start()
+    try:
+        # Nothing is told if who started this was killed before it could.
+        if told:
+            _serve(folder, *json.loads(told))
+    finally:
+        if tied and (not told or _parent_is_gone.is_set()):
+            watch.join()
+
+
+def _serve(folder: Path, port: int, secret: str) -> None:
     certificate = _certificate(folder / "embedded.ca.pem", Path(os.environ["TMPDIR"]) / "tls.pem")
     os.environ |= _environment(port, secret, folder / "embedded.ca.pem")
     # Connections come in bursts; 1,024 open files are soon too few.
@@ -104,6 +114,7 @@ def _certificate(authority_path: Path, path: Path) -> Path:
 def _end_with_parent(folder: Path) -> None:
     """Wait until the other end of the pipe is closed, then leave nothing behind."""
     sys.stdin.buffer.read()
+    _parent_is_gone.set()
     # Functions that still run may write while we delete.
     for _ in range(3):
         shutil.rmtree(folder, ignore_errors=True)

@@ -29,6 +29,7 @@ from workshop.embedded.instance import Instance, started
 from workshop.errors import WorkshopError
 
 LOOPBACK = "127.0.0.1,localhost"
+LAUNCHER = (sys.executable, "-m", "workshop.embedded.launcher")
 #: Seconds that a start or a stop may take.
 PATIENCE = 60.0
 #: What ministack gets of this environment. The functions inherit it, so it holds what any program needs, and no
@@ -166,7 +167,7 @@ class Embedded:
             log = files.open_file(self.log_path, os.O_WRONLY | os.O_APPEND)
         with os.fdopen(lock, "r+") as held, os.fdopen(log, "a") as written:
             process = subprocess.Popen(
-                [sys.executable, "-m", "workshop.embedded.launcher"],
+                [*LAUNCHER, str(self.folder), *(["tied"] if self.tied else [])],
                 env={name: os.environ[name] for name in KEPT if name in os.environ} | {"TMPDIR": str(temporary)},
                 cwd=temporary,
                 stdin=subprocess.PIPE,
@@ -176,12 +177,12 @@ class Embedded:
                 start_new_session=True,
                 pass_fds=[lock],
             )
+            self._tell(process, [port, secret])
             instance = Instance(uuid.uuid4().hex, process.pid, started(process.pid), port, secret, self.folder)
             with self.writing():
                 files.write(self.record_path, instance.record)
                 held.truncate(0)
                 held.write(instance.record)
-        self._tell(process, instance)
         began = time.monotonic()
         while not _answers(instance):
             if process.poll() is not None or time.monotonic() - began > PATIENCE:
@@ -207,10 +208,9 @@ class Embedded:
                     ) from None
                 time.sleep(0.02)
 
-    def _tell(self, process: "subprocess.Popen[bytes]", instance: Instance) -> None:
+    def _tell(self, process: "subprocess.Popen[bytes]", needed: list[Any]) -> None:
         """Tell the launcher what it needs, through a pipe that nobody else reads."""
         assert process.stdin is not None
-        needed = {"port": instance.port, "secret": instance.secret, "folder": str(self.folder), "tied": self.tied}
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(needed).encode() + b"\n")
             process.stdin.flush()
