@@ -143,11 +143,11 @@ def test_a_step_that_fails_midway_has_recorded_what_it_made(ws, cli):
     recorded = {one["name"] for one in json.loads(ws.state.path.read_text())["resources"]}
     standing = {one.partition(" ")[2] for one in snapshot(ws)} - {ws.name("Lambda-DynamoDB-SNS")}
     assert recorded == standing
-    assert len(recorded) == 9
+    assert len(recorded) == 10
     # What was made before it is shown as well.
     ran = cli("01_iam")
     assert ran.code == 1
-    assert ran.out.count("unchanged") == 9
+    assert ran.out.count("unchanged") == 10
 
 
 def test_all_that_stands_is_in_the_file(ws):
