@@ -5,6 +5,7 @@ set -euo pipefail
 usage() {
   cat <<'END'
 Usage: deploy.sh --email ADDRESS [--prefix PREFIX] [--environment NAME] [--stack-name NAME] [--bucket NAME]
+                 [--boundary ARN]
 
   --email        who is notified of orders (required)
   --prefix       goes in front of every name (default: none)
@@ -12,6 +13,7 @@ Usage: deploy.sh --email ADDRESS [--prefix PREFIX] [--environment NAME] [--stack
   --stack-name   default: ecommerce-serverless-poc, with the prefix before it
   --bucket       where the nested templates go; made if it is not there
                  (default: ecommerce-serverless-poc-ACCOUNT-REGION-templates, shared by all prefixes)
+  --boundary     the permissions boundary of all roles (default: $WORKSHOP_BOUNDARY, else none)
 
 Account and region come from the usual AWS variables and files. To try it without an account:
   eval "$(workshop local env)"
@@ -21,8 +23,8 @@ END
 
 # shellcheck source=/dev/null
 . "$(dirname "$0")/options.bash"
-email="" prefix="" environment="dev" stack_name="" bucket=""
-read_options "email prefix environment stack-name bucket" "$@"
+email="" prefix="" environment="dev" stack_name="" bucket="" boundary=${WORKSHOP_BOUNDARY:-}
+read_options "email prefix environment stack-name bucket boundary" "$@"
 [ -n "$email" ] || wrong "Nobody is there to be notified: --email is missing."
 need_aws
 
@@ -43,7 +45,7 @@ aws cloudformation package \
 aws cloudformation deploy \
   --template-file "$packaged" \
   --stack-name "$stack" \
-  --parameter-overrides "Environment=$environment" "EmailAddress=$email" "Prefix=$prefix" \
+  --parameter-overrides "Environment=$environment" "EmailAddress=$email" "Prefix=$prefix" "Boundary=$boundary" \
   --capabilities CAPABILITY_NAMED_IAM \
   --no-fail-on-empty-changeset
 
