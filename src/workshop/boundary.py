@@ -9,9 +9,12 @@ resource's own policy could let a role's session in past a boundary that is mere
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
 """
 
+import dataclasses
+import json
 from typing import Any
 
 from workshop.context import Workshop
+from workshop.embedded import adapt
 from workshop.policies import Statement, document
 from workshop.settings import NOBODY_IN_PARTICULAR, PROJECT
 
@@ -60,6 +63,20 @@ def boundary_policy(ws: Workshop) -> dict[str, Any]:
         {"Effect": "Allow", "Action": ANYWHERE, "Resource": "*"},
         {"Effect": "Deny", "NotAction": allowed, "Resource": "*"},
     )
+
+
+def bring_boundary(ws: Workshop) -> None:
+    """Make the boundary that was asked for in an empty embedded AWS as well, where roles shall have the same.
+
+    It gets the same name and path; the account is the embedded one's, and so is the boundary of `ws` from now on.
+    """
+    asked_for = ws.settings.boundary
+    if asked_for is None or ":iam::aws:" in asked_for:
+        return
+    path, _, name = asked_for.partition(":policy")[2].rpartition("/")
+    document = json.dumps(adapt(boundary_policy(ws)))
+    made = ws.client("iam").create_policy(PolicyName=name, Path=f"{path}/", PolicyDocument=document)
+    ws.settings = dataclasses.replace(ws.settings, boundary=made["Policy"]["Arn"])
 
 
 def _anywhere(ws: Workshop, service: str, resource: str) -> str:

@@ -136,15 +136,38 @@ class Workshop:
         Raises:
             NotBuilt: there is no API, or it has no stage.
         """
-        api = self.need("rest-api", "ecommerce-orders-api")
+        api = self._proven_api()
         stage = self.settings.environment
-        if KINDS["stage"].find(self, stage) is None:
+        stages = KINDS["stage"].everything(self, stage)
+        if not any(one["restApiId"] == api["id"] for one in stages):
             raise NotBuilt(f"The API has no stage {stage}.", f"Run: workshop 08_api{self.settings.options}")
         endpoint = self.client("apigateway").meta.endpoint_url
         if self.is_embedded:
             return f"{invoke_url(endpoint, api['id'], stage)}/orders"
         host = urlsplit(endpoint).hostname.replace("apigateway", f"{api['id']}.execute-api", 1)
         return f"https://{host}/{stage}/orders"
+
+    def _proven_api(self) -> Description:
+        """Our API, proven by more than a name and tags, which anybody can write on an API of their own.
+
+        Ours sends orders with one of our roles. Who configures that needs iam:PassRole on the role.
+
+        Raises:
+            NotBuilt: there is none.
+        """
+        first = self.need("rest-api", "ecommerce-orders-api")
+        roles = [d.base for step in self.steps for d in step.declarations if d.kind == "role"]
+        ours = {self.arn("iam", f"role/{self.name(role)}") for role in roles}
+        for api in self.find_all("rest-api", "ecommerce-orders-api"):
+            pages = self.client("apigateway").get_resources(restApiId=api["id"], embed=["methods"], limit=500)
+            methods = [one.get("resourceMethods", {}) for one in pages["items"] if one["path"] == "/orders"]
+            if any(one.get("POST", {}).get("methodIntegration", {}).get("credentials") in ours for one in methods):
+                return api
+        raise NotBuilt(
+            f"The API {first['id']} has our name and tags, but no POST /orders that sends with a role of ours:"
+            " it is not finished, or somebody else's.",
+            f"Look at it, then run: workshop 08_api{self.settings.options}",
+        )
 
     def listen_to_mail(self) -> None:
         """Let the embedded AWS collect the topic's e-mails, also if something else than the steps made it."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
+from workshop.boundary import bring_boundary
 from workshop.console import Console
 from workshop.embedded import passing
 from workshop.opening import load, open_workshop
@@ -31,6 +32,7 @@ def cli_script(
 def record(settings: Settings, console: Console, cleanup: bool) -> str:
     """Run the steps, and the clean-up if that is wanted, and write down the calls of the latter or the former."""
     ws = open_workshop(settings, console)
+    bring_boundary(ws)
     recorded: list[Recorded] = []
     part = ""
 

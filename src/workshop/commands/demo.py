@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from workshop.boundary import bring_boundary
 from workshop.commands.build import run_steps
 from workshop.commands.clean import cleanup, remaining_is_failure
 from workshop.commands.inbox import inbox
@@ -30,6 +31,7 @@ def demo(settings: Settings, console: Console) -> None:
 
 def _tour(settings: Settings, console: Console) -> None:
     ws = open_workshop(settings, console)
+    bring_boundary(ws)
 
     console.say("\nBuild", "bold underline")
     run_steps(ws, ws.steps, "demo")

@@ -8,6 +8,7 @@ import dataclasses
 import json
 from typing import Any
 
+from workshop.boundary import bring_boundary
 from workshop.console import Console
 from workshop.context import Workshop
 from workshop.describe import Settings, compare, describe
@@ -106,6 +107,7 @@ def what_the_steps_build(ws: Workshop, email: str) -> dict[str, Settings]:
             ws.settings, target="local", profile=None, email=email, state_dir=folder, yes=True
         )
         own = open_workshop(settings, Console(json_only=True, quiet=True), ws.patience.sleep)
+        bring_boundary(own)
         for step in own.steps:
             step.run(own)
         built = json.dumps(describe(own), default=str)

@@ -183,8 +183,16 @@ def _topic(stack: Stack, logical_id: str, properties: Properties) -> None:
     )
 
 
+def _role(stack: Stack, logical_id: str, properties: Properties) -> None:
+    if properties.get("PermissionsBoundary"):
+        stack.client("iam").put_role_permissions_boundary(
+            RoleName=stack.ids[logical_id], PermissionsBoundary=properties["PermissionsBoundary"]
+        )
+
+
 #: What is left out, by type of resource; validators come before the methods that name them.
 FILL: dict[str, Callable[[Stack, str, Properties], None]] = {
+    "AWS::IAM::Role": _role,
     "AWS::ApiGateway::RestApi": _rest_api,
     "AWS::ApiGateway::RequestValidator": _validator,
     "AWS::ApiGateway::Method": _method,
