@@ -61,6 +61,8 @@ def orders_queue(ws: Workshop, queue: Resource) -> None:
         "SqsManagedSseEnabled": "true",
         **policy,
         "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters["Arn"], "maxReceiveCount": MAX_RECEIVE_COUNT}),
+        # By default, any queue of the account may name this one as its dead-letter queue, and so bring messages in.
+        "RedriveAllowPolicy": json.dumps({"redrivePermission": "denyAll"}),
     }
     queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))
     queue.converge(attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed))

@@ -35,6 +35,8 @@ def failure_queue(ws: Workshop, queue: Resource) -> None:
         "MessageRetentionPeriod": TWO_WEEKS,
         "SqsManagedSseEnabled": "true",
         **as_attribute(ws.only_tls("sqs:*", ws.arn("sqs", queue.name))),
+        # Not a dead-letter queue of any other queue.
+        "RedriveAllowPolicy": json.dumps({"redrivePermission": "denyAll"}),
     }
     queue.ensure(lambda: sqs.create_queue(QueueName=queue.name, Attributes=attributes, tags=ws.tags))
     queue.converge(attributes, lambda changed: sqs.set_queue_attributes(QueueUrl=queue["QueueUrl"], Attributes=changed))

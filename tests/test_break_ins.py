@@ -60,7 +60,7 @@ def test_each_document_alone_denies_what_is_somebody_elses(alices):
 def test_the_list_of_ways_stands_in_the_docs():
     page = (ROOT / "docs/guides/security.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+?) \|", page, re.MULTILINE)
-    assert [way for way in TRIED if way not in [row.lower() for row in rows]] == []
+    assert [way for way in TRIED if way[0].upper() + way[1:] not in rows] == []
 
 
 # The boundary.

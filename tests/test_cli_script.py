@@ -12,10 +12,13 @@ from workshop.aws import READS
 pytestmark = pytest.mark.slow
 
 
+BOUNDARY = "arn:aws:iam::123456789012:policy/limits/boundary"
+
+
 @pytest.fixture(scope="module", params=["build", "cleanup"])
 def script(request):
     """Both scripts, recorded once."""
-    options = ["--cleanup"] if request.param == "cleanup" else []
+    options = ["--cleanup"] if request.param == "cleanup" else ["--boundary", BOUNDARY]
     ran = subprocess.run(
         [sys.executable, "-m", "workshop", "cli-script", "--prefix", "carol", *options],
         capture_output=True,
@@ -55,3 +58,10 @@ def test_it_only_looks_where_it_needs_an_answer(script):
     for line in re.findall(r"^aws (\S+) (\S+)", text, re.MULTILINE):
         operation = "".join(word.capitalize() for word in line[1].split("-"))
         assert line[1] == "wait" or not READS.fullmatch(operation), line
+
+
+def test_roles_get_the_boundary_of_the_account_in_which_it_runs(script):
+    kind, text = script
+    found = re.findall(r"--permissions-boundary (\S+)", text)
+    assert found == ['"arn:aws:iam::${ACCOUNT}:policy/limits/boundary"'] * (3 if kind == "build" else 0)
+    assert "create-policy --policy-name boundary" not in text.replace("\\\n    ", "")

@@ -138,6 +138,7 @@ for _base, _name, _value in (
     ("ecommerce-orders-dlq", "MessageRetentionPeriod", "60"),
     ("ecommerce-orders-dlq", "Policy", ""),
     ("ecommerce-orders-dlq", "RedriveAllowPolicy", '{"redrivePermission": "allowAll"}'),
+    ("ecommerce-orders-queue", "RedriveAllowPolicy", '{"redrivePermission": "allowAll"}'),
 ):
     CHANGES.append(
         pytest.param(

@@ -36,6 +36,7 @@ READER = "trainee@example.com"
 KEYS = {"name", "passed", "detail", "remedy"}
 #: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 LONGEST_POLICY = 6_144
+BOUNDARY = "arn:aws:iam::000000000000:policy/ecommerce-serverless-poc-boundary"
 #: The embedded AWS does not ask whether somebody may do this, so that nothing fails; but the doctor says so.
 NOT_ASKED = {"iam:PassRole", "lambda:DeleteEventSourceMapping", "lambda:UpdateEventSourceMapping"}
 
@@ -201,6 +202,11 @@ def test_doctor_names_the_rights_that_are_missing(user, prefix):
         # IAM does not mind how an action is written.
         assert action.lower() in red["detail"].lower()
     assert "workshop policy" in red["remedy"]
+    # Whose roles need a boundary may lack nothing but its ARN.
+    assert "--boundary ARN" in red["remedy"]
+    bounded = Settings(target="aws", prefix=prefix, email=READER, state_dir=user.state_dir, boundary=BOUNDARY)
+    (red,) = [check for check in doctor(bounded, Console())["checks"] if not check["passed"]]
+    assert f"--boundary-arn {BOUNDARY}" in red["remedy"]
 
 
 @pytest.mark.parametrize("taken", sorted({*NOT_ASKED, "iam:AttachRolePolicy", "lambda:CreateEventSourceMapping"}))
@@ -769,6 +775,14 @@ def test_step_1_says_which_check_is_wrong(user, prefix, capsys):
     assert len(ran.errors) == 1
     assert "Lambda-SQS-DynamoDB: may do what Lambda-Put-DynamoDB is for" in ran.errors[0]
     assert "workshop 01_iam" in ran.errors[0]
+
+
+def test_who_may_not_make_a_role_is_told_of_the_boundary(user, prefix):
+    user.may(without(printed_policy(user.root), "iam:CreateRole"))
+    ws = user.open(prefix)
+    with pytest.raises(WorkshopError, match="CreateRole is denied") as denied:
+        ws.steps[0].run(ws)
+    assert "--boundary ARN" in denied.value.remedy
 
 
 def test_nothing_was_made_by_anybody(user, prefix):

@@ -275,6 +275,30 @@ def test_the_script_of_aws_cli_calls(opened, ok, own_state_dir):
     assert everything(ws) == {}
 
 
+#: As an instructor makes it; the guide has the same.
+MAKE_BOUNDARY = """
+workshop policy --boundary > boundary.json
+aws iam create-policy --policy-name ecommerce-serverless-poc-boundary --policy-document file://boundary.json
+"""
+BOUNDARY = "arn:aws:iam::000000000000:policy/ecommerce-serverless-poc-boundary"
+
+
+def test_roles_within_a_boundary(opened, ok, own_state_dir):
+    ok(f"export WORKSHOP_STATE_DIR={own_state_dir}\n{MAKE_BOUNDARY}")
+    ws = opened(prefix="alice", environment="prod", email="boss@example.org", boundary=BOUNDARY)
+    ok(f"infrastructure/scripts/deploy-single-stacks.sh {ALICE} --boundary {BOUNDARY}")
+    assert {r.result for r in ws.steps[0].run(ws)} == {"unchanged"}
+    assert diff(ws)["differences"] == []
+    # The functions do their work within it.
+    works(ws)
+    # And who asks for no boundary would build something else.
+    (first, *_) = diff(opened(prefix="alice", environment="prod", email="boss@example.org"))["differences"]
+    assert first["setting"].startswith("PermissionsBoundary.")
+    ok("infrastructure/scripts/delete.sh --prefix alice")
+    ws.client("iam").delete_policy(PolicyArn=BOUNDARY)
+    assert everything(ws) == {}
+
+
 ALICE = "--prefix alice --environment prod --email boss@example.org"
 
 
