@@ -722,7 +722,11 @@ def test_an_interrupted_trial_leaves_nothing(open_ws, built, number):
 
 
 @pytest.mark.parametrize("number", CHECKERS)
-@pytest.mark.parametrize("nonsense", [None, 0, "text", [None], {"a": None}, {None: {}}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "nonsense",
+    [None, 0, "text", [None], {"a": None}, {None: {}}, object()],
+    ids=lambda one: "object" if type(one) is object else repr(one),
+)
 def test_nonsense_breaks_no_checker(built, number, nonsense):
     found = judge(built, number, nonsense)
     assert hints(found)
