@@ -147,6 +147,8 @@ def test_a_walk_through_all_ten(tmp_path):
         api = done["08"]
         assert images(cell_of(api, "follow"))
         assert images(cell_of(api, "spike"))
+        # The picture of the climax is a curve, and not a line between two points.
+        assert int(re.search(r"samples</td><td[^>]*>(\d+)", html(cell_of(api, "spike")))[1]) >= 10
         # The last mail may tell of a single order; all of them together show what the lesson is about.
         mails, orders = re.search(r"E-mails so far: (\d+)\. Orders in them: (\d+)", html(cell_of(api, "mail"))).groups()
         assert int(orders) > 3 * int(mails)
