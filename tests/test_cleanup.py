@@ -109,7 +109,7 @@ def test_dry_run_changes_nothing(ws, cli):
     ran = cli("cleanup", "--dry-run", "--json")
     assert ran.code == 0
     assert ran.json["deleted"] == []
-    assert len(ran.json["remaining"]) == len(before) == 14
+    assert len(ran.json["remaining"]) == len(before) == 15
     assert {"kind": "table", "name": ws.name("ecommerce-orders")} in ran.json["remaining"]
     assert snapshot(ws) == before
     assert ws.state.path.read_bytes() == recorded
@@ -127,7 +127,7 @@ def test_without_a_terminal_and_without_yes_it_refuses(ws, cli):
     assert ws.state.path.read_bytes() == recorded
 
 
-@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 14), ("\n", 1, 14)])
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 15), ("\n", 1, 15)])
 def test_at_a_terminal_it_asks(ws, state_dir, prefix, answer, code, left):
     build(ws, 3)
     ours, theirs = pty.openpty()
@@ -138,7 +138,7 @@ def test_at_a_terminal_it_asks(ws, state_dir, prefix, answer, code, left):
         os.close(ours)
         os.close(theirs)
     assert ran.code == code, ran.err
-    assert "14 resources" in ran.err
+    assert "15 resources" in ran.err
     assert len(census(ws)) == left
 
 
@@ -147,7 +147,7 @@ def test_what_only_a_tag_gives_away_is_told(ws):
     url = ws.client("sqs").create_queue(QueueName=f"by-hand-{ws.settings.prefix}", tags=ws.tags)["QueueUrl"]
     hurry(ws)
     document = cleanup(ws)
-    assert len(document["deleted"]) == 14
+    assert len(document["deleted"]) == 15
     arn = f"arn:aws:sqs:us-east-1:{ws.account}:by-hand-{ws.settings.prefix}"
     assert [entry["name"] for entry in document["remaining"]] == [arn]
     assert arn in str(remaining_is_failure(document))
