@@ -34,6 +34,7 @@ lint: $(VENV)/.test $(VENV)/.lint $(VENV)/.notebooks $(VENV)-checkov/.done ## ch
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src steps cleanup notebooks/exercises tools
 	$(BIN)/cfn-lint infrastructure/cloudformation/*.yaml
 	$(BIN)/python tools/cloudformation.py --check
 	$(BIN)/python tools/notebooks.py --check

@@ -58,6 +58,9 @@ def deployed(function: dict[str, Any], expected: str, ca_bundle: str | None = No
     digest = base64.b64encode(hashlib.sha256(packed(expected)).digest()).decode()
     if function["CodeSha256"] == digest:
         return expected
-    with urllib.request.urlopen(function["Code"]["Location"], timeout=30, context=trust(ca_bundle)) as answer:
+    link = str(function["Code"]["Location"])
+    if not link.startswith(("https://", "http://")):
+        raise ValueError(f"AWS gave {link.partition(':')[0]}: as the link to a function's code.")
+    with urllib.request.urlopen(link, timeout=30, context=trust(ca_bundle)) as answer:  # nosec B310: checked above
         archive = zipfile.ZipFile(io.BytesIO(answer.read()))
     return archive.read(FILE).decode() if FILE in archive.namelist() else ""

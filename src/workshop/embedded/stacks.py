@@ -72,7 +72,8 @@ class Stack:
         self.client = client
         cloudformation, name = client("cloudformation"), description["StackId"]
         body = cloudformation.get_template(StackName=name)["TemplateBody"]
-        self.template = yaml.load(body, _Loader) if isinstance(body, str) else body
+        # _Loader is a SafeLoader: it makes no objects.
+        self.template = yaml.load(body, _Loader) if isinstance(body, str) else body  # nosec B506
         self.parameters = {one["ParameterKey"]: one["ParameterValue"] for one in description.get("Parameters", [])}
         found = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
         self.ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
