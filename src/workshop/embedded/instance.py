@@ -111,7 +111,7 @@ class Instance:
             ValueError: the answer is no JSON.
         """
         request = urllib.request.Request(self.endpoint + path, headers={PASSWORD_HEADER: password(self.secret)})
-        with urllib.request.urlopen(request, timeout=timeout, context=self._trust) as answer:  # nosec B310: our own endpoint
+        with urllib.request.urlopen(request, timeout=timeout, context=self._trust) as answer:  # nosec B310
             return json.load(answer)
 
     @cached_property

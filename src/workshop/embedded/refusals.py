@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, MutableMapping
 from typing import Any
-from xml.sax.saxutils import escape  # nosec B406: it writes XML and reads none
+from xml.sax.saxutils import escape  # nosec B406
 
 #: Lambda and API Gateway, which know an operation by its path. What else has no target in its header is S3's.
 REST_JSON = re.compile(r"/(\d{4}-\d\d-\d\d|restapis|apikeys|usageplans|account|domainnames|tags|v2)(/|$)|/_")
