@@ -777,6 +777,22 @@ def test_tags_of_a_killed_run_that_show_up_late(ws, nasty, kind):
     assert len(census(ws)) == len(made_before)
 
 
+@pytest.mark.parametrize("act", [step(1), clean], ids=["up", "cleanup"])
+def test_a_role_of_a_killed_run_that_has_no_policies_yet(ws, nasty, act):
+    # Its tags alone tell whose it is, and which region's.
+    with_steps(1)(ws)
+    iam, name = ws.client("iam"), ws.name("APIGateway-SQS")
+    for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
+    watch = nasty.faults.rewrite("GetRole", without_xml_tags, seconds=7.3)
+    assert end_of(act, nasty) is None
+    assert watch.hits
+    if act is clean:
+        assert census(ws) == []
+    else:
+        check(ws, 1)
+
+
 @pytest.mark.parametrize("kind", TAGGED)
 def test_a_clean_up_right_after_a_killed_run(ws, nasty, kind):
     made = TAGGED[kind]

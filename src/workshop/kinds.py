@@ -255,15 +255,17 @@ def _stage(ws: "Workshop", name: str) -> Iterator[Description]:
 
 
 def _role_tags(ws: "Workshop", role: Description) -> dict[str, str]:
-    """IAM sends the tags along; those that were not there yet are asked for again."""
-    tags = role.get("Tags") or ws.client("iam").get_role(RoleName=role["RoleName"])["Role"].get("Tags", [])
-    return as_dict(tags)
+    """IAM sends the tags along; those that were not there yet are asked for again, and kept in the description."""
+    if not role.get("Tags"):
+        role["Tags"] = ws.client("iam").get_role(RoleName=role["RoleName"])["Role"].get("Tags", [])
+    return as_dict(role["Tags"])
 
 
 def _function_tags(ws: "Workshop", function: Description) -> dict[str, str]:
-    """Lambda sends the tags along; those that were not there yet are asked for again."""
-    tags: dict[str, str] = function["Tags"]
-    return tags or ws.client("lambda").get_function(FunctionName=function["FunctionName"]).get("Tags", {})
+    """Lambda sends the tags along; those that were not there yet are asked for again, and kept in the description."""
+    if not function.get("Tags"):
+        function["Tags"] = ws.client("lambda").get_function(FunctionName=function["FunctionName"]).get("Tags", {})
+    return dict(function["Tags"])
 
 
 KINDS: dict[str, Kind] = {
