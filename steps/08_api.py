@@ -15,11 +15,12 @@ API can be changed in peace. Ours carries a fingerprint of the files it was made
 import contextlib
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Callable
 
 from workshop.checking import Finding, equal, holds
-from workshop.context import PROBE
+from workshop.context import PROBE, RECENT
 from workshop.errors import GaveUp
 from workshop.step import Resource, Step, Workshop
 from workshop.web import post
@@ -363,7 +364,7 @@ def stored(ws: Workshop) -> Finding:
 @step.check("and is told of", remedy="workshop order --trace", sends=True)
 def told(ws: Workshop) -> Finding:
     probe = ws.scratch.get("probe", "")
-    found = wait_for(ws, lambda: ws.find_in_log("POC-Lambda-2", probe))
+    found = wait_for(ws, lambda: ws.find_in_log("POC-Lambda-2", probe, time.time() - RECENT))
     return holds(found, "notified" if found else "nothing in the log of POC-Lambda-2", "notified")
 
 

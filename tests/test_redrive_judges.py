@@ -360,6 +360,32 @@ def test_an_api_that_stays_closed_ends_the_run(flowing, monkeypatch):
     assert messages(flowing, ORDERS) == 450
 
 
+def test_one_that_lies_behind_many_is_found_and_the_others_are_left_alone(flowing, monkeypatch):
+    monkeypatch.setattr("workshop.commands.redrive.MOST_LOOKED_AT", 20)
+    fill(flowing, 60, ORDER)
+    last = send(flowing, ORDERS, json.dumps(ORDER | {"productId": "last"}))
+    document = redrive(flowing, id=last)
+    assert ids(document, "sent") == {last}
+    assert [one["id"] for one in document["letters"]] == [last]
+    assert messages(flowing, ORDERS) == 60
+    # They can be seen at once.
+    assert len(redrive(flowing, dry_run=True)["letters"]) >= 20
+
+
+def test_a_right_that_is_missing_to_delete_ends_the_run(flowing, layer, monkeypatch):
+    """Otherwise 100,000 orders would be sent that all stay."""
+    monkeypatch.setattr("workshop.commands.redrive.MOST_LOOKED_AT", 100)
+    monkeypatch.setattr("workshop.commands.redrive.FRUITLESS", 100)
+    fill(flowing, 450, ORDER)
+    layer.refuse("DeleteMessage", "AccessDenied", DENIED, 403)
+    document = redrive(flowing)
+    assert document["sent"] == []
+    assert 100 <= len(document["later"]) < 450
+    assert len(document["later"]) + document["untried"] == 450
+    assert messages(flowing, ORDERS) == 450
+    assert refused(document).exit_code == 1
+
+
 def fill(ws, number: int, order: dict) -> None:
     """Put many messages into the dead-letter queue."""
     sqs, url = ws.client("sqs"), ws.find("queue", ORDERS)["QueueUrl"]

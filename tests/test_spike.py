@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 from front import standing_before
@@ -139,6 +140,18 @@ def test_rates_are_those_of_the_log_lines(flowing, orders):
     for key in ("accepted", "stored", "notified"):
         curve = [sample[key] for sample in document["samples"]]
         assert curve == sorted(curve)
+
+
+def test_where_mail_goes_to_people_the_log_tells_who_was_notified(flowing, open_ws, monkeypatch):
+    ws = open_ws(flowing.settings.prefix)
+    monkeypatch.setattr(ws, "mailbox", None)
+    calls = []
+    ws.client.listeners.append(lambda call: calls.append(call) if call.operation == "FilterLogEvents" else None)
+    document = spike(ws, orders=30, concurrency=10)
+    assert [document[key] for key in ("accepted", "stored", "notified", "lost", "duplicates")] == [30, 30, 30, 0, 0]
+    adds_up(document)
+    # None of them reads from the beginning of time.
+    assert all(call.parameters["startTime"] > (time.time() - 2 * 3600) * 1000 for call in calls)
 
 
 def test_a_rate_that_samples_cannot_tell_is_left_out(flowing):

@@ -6,15 +6,14 @@ import time
 from collections import Counter
 from typing import Any
 
-from workshop.context import Workshop
+from workshop.context import RECENT, Workshop
 from workshop.mail import read_mail
 from workshop.orderlog import milliseconds
 from workshop.web import json_object
 
 FUNCTIONS = ("POC-Lambda-1", "POC-Lambda-2")
-#: Seconds by which AWS's clock and ours may differ (beyond it, AWS takes no signature), and by which a log line may
-#: come late.
-CLOCKS_DIFFER, LINES_COME_LATE = 900, 60
+#: Seconds by which a log line may come late.
+LINES_COME_LATE = 60
 #: Seconds between two looks into the log.
 READ_LOG_EVERY = 2.0
 #: How often the log is read at the end, a second apart, until it is whole.
@@ -40,7 +39,7 @@ class Burst:
         #: that is known of all.
         self.times: dict[str, list[float]] = {}
         self.is_timed = False
-        self._since = time.time() - CLOCKS_DIFFER
+        self._since = time.time() - RECENT
         self._published: dict[str, list[str]] = {}
         self._read_log_at, self._last_line = float("-inf"), 0.0
 
@@ -48,13 +47,14 @@ class Burst:
         """One sample: where the orders are now.
 
         Args:
-            accepted: how many the API has taken; the table is not asked when it has as many. None for asking anyway.
+            accepted: how many the API has taken; the table is not asked when it has as many. None for the last look,
+                which leaves nothing out.
 
         Returns:
             `waiting`, `inFlight`, `stored`, `notified`, `deadLetters`.
         """
         # The last hop first, so that no sample shows more orders there than before it.
-        self._count_notified()
+        self._count_notified(whole=accepted is None)
         if accepted is None or len(self.stored) < accepted:
             self._find_stored()
         queue, dead = self._depth("ecommerce-orders-queue"), self._depth("ecommerce-orders-dlq")
@@ -132,21 +132,20 @@ class Burst:
         )  # fmt: skip
         self.stored |= {item["orderId"]["S"] for page in pages for item in page["Items"]}
 
-    def _count_notified(self) -> None:
+    def _count_notified(self, whole: bool) -> None:
         if self.ws.mailbox:
             mails = read_mail(self.ws)
             # With several readers each e-mail is there several times.
             reader = min((mail["to"] for mail in mails), default="")
             orders = [order for mail in mails if mail["to"] == reader for order in mail["orderIds"]]
         else:
-            self._read_published()
+            if whole or time.monotonic() - self._read_log_at >= READ_LOG_EVERY:
+                self._read_published()
             orders = [order for several in self._published.values() for order in several]
         self.notified = Counter(order for order in orders if self._is_ours(order))
 
     def _read_published(self) -> None:
         """What POC-Lambda-2 says that it published; only the end of its log is read again."""
-        if time.monotonic() - self._read_log_at < READ_LOG_EVERY:
-            return
         self._read_log_at = time.monotonic()
         since = max(self._since, self._last_line - LINES_COME_LATE)
         for line in self.ws.find_in_log("POC-Lambda-2", self.run, since, whole=False):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: How the ids of orders begin that checks place; each is taken out of the table again.
 PROBE = "check-"
+#: How many seconds of a log are read for an order that was placed just now. AWS's clock and ours may differ by so
+#: much; beyond it, AWS takes no signature.
+RECENT = 900
 
 
 class Absent(Exception):

@@ -13,15 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workshop.checking import run_check
-from workshop.context import Workshop
+from workshop.context import RECENT, Workshop
 from workshop.errors import WorkshopError
 from workshop.mail import read_mail
 from workshop.orderlog import LAST_EVENTS, OrderLog, milliseconds
 from workshop.web import json_object
 
-#: How many seconds of the logs are read again and again; an order is followed when it was placed just now. Seconds
-#: between two looks.
-RECENT, LOOK_EVERY = 3600, 0.5
+#: Seconds between two looks.
+LOOK_EVERY = 0.5
 #: The hops in order, and the steps whose work is at fault when the way ends before one.
 HOPS: dict[str, tuple[int, ...]] = {
     "api": (8, 1),

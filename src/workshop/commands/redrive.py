@@ -109,7 +109,7 @@ class Redrive:
         self._give_up_undeleted()
         if self.stopped:
             with contextlib.suppress(*FAILURES):
-                self.stopped["untried"] = self._waiting()
+                self.stopped["untried"] = self._untried()
         self.ws.console.say(", ".join(f"{len(entries)} {word}" for word, entries in self.outcome.items()))
         return self._document()
 
@@ -124,16 +124,22 @@ class Redrive:
     def _waiting(self) -> int:
         return sum(backlog.waiting() for backlog in self.backlogs.values())
 
+    def _untried(self) -> int:
+        """How many have had no turn, about: those that wait, and those in hand that were not judged."""
+        in_hand = sum(len(backlog.handles) for backlog in self.backlogs.values())
+        return self._waiting() + max(0, in_hand - len(self.outcome["refused"]) - len(self.outcome["later"]))
+
     def _document(self) -> dict[str, Any]:
         return {"letters": [vars(one) for one in self.letters], **self.outcome, **self.stopped}
 
     def _look(self) -> None:
         """Read the first thousand dead letters that are meant, and why they are here."""
         found: list[tuple[str, Message]] = []
+        enough = MOST_LOOKED_AT if self.id is None else 1
         for base, backlog in self.backlogs.items():
-            while len(found) < MOST_LOOKED_AT and (messages := backlog.take()):
+            while len(found) < enough and (messages := backlog.take()):
                 found += [(base, message) for message in messages if self.id in (None, message["MessageId"])]
-        self.whole = len(found) < MOST_LOOKED_AT
+        self.whole = self.id is not None or len(found) < enough
         if self.id is not None and not found:
             raise WorkshopError(f"There is no dead letter {self.id}.", "See: workshop redrive --dry-run")
         orders = [sent_at(message) for base, message in found if base == ORDERS]
@@ -170,17 +176,19 @@ class Redrive:
                 messages = backlog.take() if more else []
                 more = bool(messages)
                 chunk = [self._letter(base, one) for one in messages if self.id in (None, one["MessageId"])]
-            self._delete(backlog, {})
+            # By now their handles are those of a later reception, if there was one.
+            again = {one: self.undeleted.pop(one) for one in self.undeleted.keys() & backlog.handles.keys()}
+            self._delete(backlog, again)
 
     def _settle(self, backlog: Backlog, sender: Orders | Records, chunk: list[DeadLetter]) -> None:
         """Send some letters back, and delete those that are done with; also of a chunk that Ctrl-C cuts short."""
         done: dict[str, Verdict] = {}
+        before = self._settled()
 
         def judge(letter: DeadLetter, verdict: Verdict) -> None:
             word, detail = verdict
             if word == "refused" and self.discard:
                 word = "discarded"
-            self.fruitless = self.fruitless + 1 if word == "later" else 0
             if word in ("sent", "discarded"):
                 done[letter.id] = word, detail
             else:
@@ -195,17 +203,20 @@ class Redrive:
                 sender.send(rest, judge)
         finally:
             self._delete(backlog, done)
+            self.fruitless = 0 if self._settled() > before else self.fruitless + len(chunk)
 
     def _delete(self, backlog: Backlog, done: dict[str, Verdict]) -> None:
-        """Delete what is done with, and what could not be deleted before. Only then it is sent, or discarded."""
-        mine = {one: verdict for one, verdict in self.undeleted.items() if one in backlog.handles}
-        failed = backlog.delete(done | mine)
-        for one, (word, detail) in (done | mine).items():
-            self.undeleted.pop(one, None)
+        """Delete what is done with. Only then it counts as sent, or discarded."""
+        failed = backlog.delete(done.keys())
+        for one, (word, detail) in done.items():
             if one in failed:
                 self.undeleted[one] = word, f"{detail}; SQS did not delete it: {failed[one]}"
             else:
                 self._record(backlog.base, one, word, detail)
+
+    def _settled(self) -> int:
+        """For how many nothing more is to be done in this run."""
+        return sum(len(self.outcome[word]) for word in ("sent", "refused", "discarded"))
 
     def _give_up_undeleted(self) -> None:
         for base, backlog in self.backlogs.items():

@@ -79,7 +79,7 @@ def watch(
             state = {key: value for key, value in sample.items() if key != "at"}
             samples.append(sample)
             live.update(view(sample, samples, orders))
-            if not ws.console.err.is_terminal and looked - noted >= 2:
+            if not (ws.console.err.is_terminal or ws.console.json_only) and looked - noted >= 2:
                 noted = looked
                 ws.console.note(", ".join(f"{key} {value}" for key, value in state.items()))
             if state != before:
