@@ -232,6 +232,23 @@ def test_what_could_be_read_in_two_ways(instance):
         assert asked(instance, path, Authorization=authorization)[0] == 403
 
 
+@pytest.mark.parametrize("said", [
+    "?AWSAccessKeyId=000000000000", "?awsaccesskeyid=test&Signature=x", "?X-Amz-Credential=test/x/us-east-1/sts/x",
+    "?x-amz-credential=000000000000/20260101/us-east-1/execute-api/aws4_request", "?X%2dAmz-Credential=test",
+    "?X-Amz-Signature=x",
+])  # fmt: skip
+def test_an_api_for_iam_users_cannot_be_called_with_a_key_in_the_query(instance, said):
+    # Nobody need have built an API: the gate refuses before any is looked for.
+    answer = asked(instance, "/_aws/execute-api/abcd1234/dev/orders" + said)
+    assert answer[0] == 403
+    assert "IncompleteSignature" in answer[2]
+
+
+def test_an_apis_own_tokens_reach_it(built, instance):
+    headers = {"Content_Type": "application/json", "Authorization": "Bearer x"}
+    assert asked(instance, path_of(built), "POST", ORDER, **headers)[0] == 202
+
+
 def test_a_body_that_was_not_signed(instance):
     body = b"Action=GetCallerIdentity&Version=2011-06-15"
     good = signed_headers(instance, instance.endpoint + "/", "POST", body)

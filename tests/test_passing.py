@@ -15,7 +15,7 @@ from support import BIN, ROOT, eventually, run
 from test_embedded import alive, group_of
 
 from workshop.embedded import Embedded, passing
-from workshop.embedded.process import sweep
+from workshop.embedded.passing import sweep
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ What ministack lacks is filled in here with its public behaviour: mail is read f
 the embedded AWS holds, the API's URL has a form of its own, and stacks are completed (`stacks`).
 
     process       the process of a state folder: start, find, end
+    passing       one for a single command, gone afterwards
     instance      one life of it: endpoint, certificate, keys
     launcher      what runs in that process: ministack, served over TLS and behind the gate
     gate          who gets in; `signature` checks a caller's, `refusals` says no
@@ -20,7 +21,8 @@ from workshop.embedded.environment import environment
 from workshop.embedded.iam import adapt
 from workshop.embedded.instance import Instance
 from workshop.embedded.mailbox import Mailbox
-from workshop.embedded.process import Embedded, passing
+from workshop.embedded.passing import passing
+from workshop.embedded.process import Embedded
 
 __all__ = ["Embedded", "Instance", "Mailbox", "adapt", "environment", "invoke_url", "is_embedded", "passing"]
 

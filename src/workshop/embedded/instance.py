@@ -5,7 +5,7 @@ import os
 import ssl
 import subprocess
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ class Instance:
     pid: int
     started: str
     port: int
-    secret: str
+    secret: str = field(repr=False)
     folder: Path
 
     @classmethod

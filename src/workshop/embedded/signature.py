@@ -19,6 +19,7 @@ _HEADER = re.compile(
     r"SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})"
 )
 _CREDENTIAL = re.compile(r"([A-Za-z0-9]+)/(\d{8})/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
+_KEY_IN_QUERY = ("x-amz-credential", "x-amz-signature", "awsaccesskeyid")
 #: How far a request's time may be from ours.
 SKEW = timedelta(minutes=15)
 UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -45,6 +46,11 @@ class Request:
         """The parameters of the query."""
         pairs = (part.partition("=") for part in self.query.split("&") if part)
         return [(unquote(name), unquote(value)) for name, _, value in pairs]
+
+    @property
+    def names_a_key(self) -> bool:
+        """Whether something in the query could be read as an access key, or as what a key signed."""
+        return any(name.lower() in _KEY_IN_QUERY for name, _ in self.parameters)
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,11 @@ class Signature:
         Raises:
             ValueError: there is one that is not complete, or more than one.
         """
-        header, parameters = request.headers.get("authorization", ""), request.parameters
-        asked = dict(parameters)
-        in_query = {name for name in asked if name.lower().startswith("x-amz-") or name == "AWSAccessKeyId"}
+        header = request.headers.get("authorization", "")
         if not header:
-            return cls._presigned(parameters) if in_query & {"X-Amz-Signature", "X-Amz-Credential"} else None
+            return cls._presigned(request.parameters) if request.names_a_key else None
         found = _HEADER.fullmatch(header)
-        if found is None or in_query & {"X-Amz-Credential", "AWSAccessKeyId"}:
+        if found is None or request.names_a_key:
             raise ValueError("Authorization header is not a complete Signature Version 4.")
         key, date, region, service, names, value = found.groups()
         return cls(key, date, region, service, tuple(names.split(";")), value, request.headers.get("x-amz-date", ""))
