@@ -246,3 +246,11 @@ def test_a_boundary_is_set_where_it_was_missing_and_left_where_nobody_asks(ws, o
     # Who does not ask for a boundary takes none away.
     assert {r.result for r in ws.steps[0].run(ws)} == {"unchanged"}
     assert boundaries(ws) == {arn}
+
+
+def test_a_boundary_that_is_not_there_is_named(cli, ws):
+    ran = cli("01_iam", "--boundary", ws.arn("iam", "policy/no-such-boundary"))
+    assert (ran.code, len(ran.errors)) == (1, 1)
+    assert "no-such-boundary" in ran.errors[0]
+    assert "workshop policy --boundary" in ran.errors[0]
+    teardown().delete_ours(ws)

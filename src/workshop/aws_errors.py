@@ -83,6 +83,11 @@ def _answer(error: ClientError, again: str) -> WorkshopError:
     for codes, remedy in ANSWERS:
         if code in codes:
             return WorkshopError(where, remedy.format(again=again))
+    if code == "NoSuchEntity" and message.startswith("Scope ARN"):
+        # A scope is what IAM calls a permissions boundary here.
+        return WorkshopError(
+            where, "Make that boundary first (`workshop policy --boundary` prints it), or check --boundary."
+        )
     if is_denied(error):
         return WorkshopError(where, "Ask for this right; `workshop policy` prints all that are needed.")
     return WorkshopError(where, again)

@@ -191,7 +191,7 @@ def join_commands() -> None:
     command(app, redrive_command.redrive, json=True, failure=redrive_command.refused)
     command(app, cost_command.cost, json=True)
     command(app, cli_script_command.cli_script, name="cli-script")
-    command(app, policy_command.policy, options=FOR_POLICY)
+    command(app, policy_command.policy, options=FOR_POLICY, check=policy_command.known_part)
     command(app, doctor_command.doctor, json=True, failure=doctor_command.unwell)
     command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)
     command(app, demo_command.demo)

@@ -133,7 +133,7 @@ def about_the_account(ws: Workshop) -> Iterator[Question]:
     yield (
         "Every right that is needed is there",
         lambda: every_right(ws),
-        f"Give this to somebody who can grant it: workshop policy{ws.settings.options}{of_boundary(ws)}",
+        f"Give this to somebody who can grant it: workshop policy{ws.settings.options}{boundary_hint(ws)}",
     )
     yield (
         "Somebody can be notified",
@@ -227,7 +227,7 @@ def _rights_of(ws: Workshop, principal: str, user: str | None = None) -> Finding
     return holds(not missing, f"missing: {', '.join(sorted(missing))}" if missing else f"{count} rights", "all")
 
 
-def of_boundary(ws: Workshop) -> str:
+def boundary_hint(ws: Workshop) -> str:
     """What to add to the remedy for missing rights: whose roles must have a boundary is denied to make them without."""
     if ws.settings.boundary:
         return f" --boundary-arn {ws.settings.boundary}"

@@ -18,7 +18,7 @@ LONGEST_MANAGED_POLICY = 6_144
 
 def policy(
     ws: Workshop,
-    the_boundary: Annotated[bool, Option("--boundary", help="Print the permissions boundary of all roles.")] = False,
+    print_boundary: Annotated[bool, Option("--boundary", help="Print the permissions boundary of all roles.")] = False,
     part: Annotated[str, Option("--part", help=f"Print one of two documents: {' or '.join(PARTS)}.")] = "",
 ) -> None:
     """Print the IAM policy with which somebody can run the whole workshop for this prefix, and nothing else.
@@ -30,23 +30,31 @@ def policy(
 
     Example: workshop policy --target aws --prefix alice > alice.json
     """
-    if part and part not in PARTS:
-        raise UsageError(f"--part is {part!r}.", f"It is one of {', '.join(PARTS)}.")
-    if part and the_boundary:
-        raise UsageError("--part and --boundary do not go together.", "The boundary is one document.")
-    document = boundary_policy(ws) if the_boundary else participant_policy(ws, part)
+    document = boundary_policy(ws) if print_boundary else participant_policy(ws, part)
     size = len(json.dumps(document, separators=(",", ":")))
     if ws.is_embedded:
         document = adapt(document)
         ws.console.note("This is the policy as the embedded AWS understands it; with --target aws it is narrower.")
-    elif the_boundary:
+    elif print_boundary:
         ws.console.note(f"Make it once: aws iam create-policy --policy-name {NAME} --policy-document file://FILE")
     else:
         ws.console.note(f"Its holder must make roles within a boundary: export WORKSHOP_BOUNDARY={boundary_arn(ws)}")
-    if size > LONGEST_MANAGED_POLICY:
+    if size > LONGEST_MANAGED_POLICY and not ws.is_embedded:
         parts = " and ".join(f"--part {name}" for name in PARTS)
         ws.console.note(
             f"It has {size:,} characters, and a managed policy takes {LONGEST_MANAGED_POLICY:,}: print it with {parts}."
         )
     json.dump(document, sys.stdout, indent=2)
     sys.stdout.write("\n")
+
+
+def known_part(part: str, print_boundary: bool) -> None:
+    """Refuse a part that does not exist.
+
+    Raises:
+        UsageError: there is no such part, or there are no parts.
+    """
+    if part and part not in PARTS:
+        raise UsageError(f"--part is {part!r}.", f"It is one of {', '.join(PARTS)}.")
+    if part and print_boundary:
+        raise UsageError("--part and --boundary do not go together.", "The boundary is one document.")
