@@ -59,6 +59,7 @@ QUERY_CODES = {
     "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
 }
 XML_NAMESPACES = {
+    "cloudformation": "http://cloudformation.amazonaws.com/doc/2010-05-15/",
     "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
     "sns": "http://sns.amazonaws.com/doc/2010-03-31/",
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",

@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 from support import BIN, ROOT, SPEC_ORDER, build, listings, post, run, teardown
 
-from workshop.commands.clean import cleanup, stacks_of
+from workshop.commands.clean import cleanup
 from workshop.commands.diff import diff, differs
 from workshop.commands.verify import grade
 from workshop.console import Console
 from workshop.describe import compare, describe
 from workshop.embedded import Embedded, environment
+from workshop.errors import WorkshopError
 from workshop.opening import open_workshop
 from workshop.settings import Settings
 from workshop.tracing import follow
@@ -217,6 +218,9 @@ def test_the_main_stack(opened, ok):
     ws = opened()
     assert differences(ws) == {}
     works(ws)
+    with pytest.raises(WorkshopError, match="in the stack ecommerce-serverless-poc, and nothing was deleted"):
+        cleanup(ws)
+    assert differences(ws) == {}
     endpoint = ok(API_ENDPOINT.replace("STACK", "ecommerce-serverless-poc"))
     api = ws.need("rest-api", "ecommerce-orders-api")["id"]
     assert endpoint == f"https://{api}.execute-api.us-east-1.amazonaws.com/dev/orders\n"
@@ -255,7 +259,10 @@ def test_the_single_stacks(opened, ok, place):
     assert post(ws.api_url(), '{"productId": "1", "quantity": 2}')[0] == 202
 
     # The clean-up knows who made this.
-    assert stacks_of(ws) == ["ecommerce-serverless-poc-api", "ecommerce-serverless-poc-lambda"]
+    with pytest.raises(WorkshopError) as refused:
+        cleanup(ws)
+    assert f"in the stacks {', '.join(sorted(SINGLE))}," in refused.value.problem
+    assert refused.value.remedy == "Run: bash infrastructure/scripts/delete.sh"
     for stack in SINGLE:
         ok(DELETE, stack)
     assert everything(ws) == {}

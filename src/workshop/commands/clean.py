@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from workshop.errors import WorkshopError
+from workshop.managed import refuse_managed
 from workshop.opening import load
 from workshop.regions import refusal
 from workshop.settings import DEFAULT_REGION
@@ -21,18 +22,16 @@ def cleanup(
     Example: workshop cleanup --dry-run
     """
     teardown = load("cleanup/teardown.py")
-    found = [{"kind": kind, "name": name} for kind, name, _ in teardown.find_ours(ws)]
+    ours = teardown.find_ours(ws)
+    # Whatever was answered beforehand: it is the stack that has to be deleted.
+    refuse_managed(ws, [(kind, one) for kind, _, one in ours])
+    found = [{"kind": kind, "name": name} for kind, name, _ in ours]
     if dry_run:
         for entry in found:
             ws.console.result("to delete", entry["kind"], entry["name"])
         tell_elsewhere(ws)
         ws.console.say(f"{len(found)} resources would be deleted.")
         return {"deleted": [], "remaining": found}
-    for stack in stacks_of(ws):
-        ws.console.note(
-            f"The CloudFormation stack {stack} made some of this, and will not know that it is gone."
-            f" Better: aws cloudformation delete-stack --stack-name {stack}"
-        )
     if found:
         whose = f"{len(found)} resources of {ws.settings.participant} in account {ws.account}, {ws.region}"
         ws.console.confirm(f"Delete {whose}, with the orders in them?", ws.settings.yes)
@@ -64,14 +63,6 @@ def tell_elsewhere(ws: Workshop) -> None:
             f"Left as they are: {kinds.count('policy')} policies and {kinds.count('role')} roles of region {region}."
             f" To delete them: workshop cleanup{same_options} --region {region}"
         )
-
-
-def stacks_of(ws: Workshop) -> list[str]:
-    """The names of the CloudFormation stacks that made our functions, or our API, by the tags that these leave."""
-    made = [*ws.find_all("rest-api", "ecommerce-orders-api")]
-    made += [one for function in ("POC-Lambda-1", "POC-Lambda-2") for one in ws.find_all("function", function)]
-    tags = [one.get("Tags") or one.get("tags") or {} for one in made]
-    return sorted({one["aws:cloudformation:stack-name"] for one in tags if "aws:cloudformation:stack-name" in one})
 
 
 def remaining_is_failure(document: dict[str, Any], dry_run: bool = False) -> WorkshopError | None:

@@ -60,6 +60,21 @@ def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
     return [stack["StackName"] for stack in changed]
 
 
+def root_of(cloudformation: Any, stack: dict[str, Any]) -> str:
+    """The name of the outermost stack around a stack: DescribeStacks lacks the `RootId` that AWS would tell.
+
+    Args:
+        cloudformation: a client.
+        stack: what `DescribeStacks` says of it.
+    """
+    for page in cloudformation.get_paginator("describe_stacks").paginate():
+        for other in page["Stacks"]:
+            found = cloudformation.describe_stack_resources(StackName=other["StackId"])["StackResources"]
+            if any(one["PhysicalResourceId"] == stack["StackId"] for one in found):
+                return root_of(cloudformation, other)
+    return str(stack["StackName"])
+
+
 class Stack:
     """A stack with its template, whose values can be worked out.
 
