@@ -7,7 +7,7 @@ orders unique, and that is what a repeated message will run into.
 The table is paid *on demand*: nothing while nobody orders, and no capacity to guess before a spike.
 """
 
-from workshop.checking import Finding, equal
+from workshop.checking import Finding, equal, rebuild
 from workshop.errors import WorkshopError
 from workshop.step import Resource, Step, Workshop
 
@@ -53,7 +53,8 @@ def active(ws: Workshop) -> Finding:
 @step.check("its key is orderId, a string")
 def keyed(ws: Workshop) -> Finding:
     table = ws.need("table", "ecommerce-orders")
-    return equal({key: table[key] for key in KEY}, KEY)
+    # The key of a table cannot be changed.
+    return equal({key: table[key] for key in KEY}, KEY).cured_by(rebuild(ws))
 
 
 @step.check("it is paid on demand")

@@ -9,7 +9,15 @@ import json
 
 from botocore.exceptions import ClientError
 
-from workshop.checking import Finding, holds, lets_through, refuses_plain_http, refuses_strangers
+from workshop.checking import (
+    Finding,
+    holds,
+    lets_through,
+    refuses_plain_http,
+    refuses_strangers,
+    somebody_to_notify,
+    typed,
+)
 from workshop.errors import UsageError
 from workshop.policies import document, nobody_but
 from workshop.settings import LOCAL_EMAIL
@@ -98,7 +106,8 @@ def somebody_reads(ws: Workshop) -> Finding:
     readers = ws.find_all("subscription", "ecommerce-orders-topic")
     waiting = [one["Endpoint"] for one in readers if not one["Arn"].startswith("arn:")]
     found = ", ".join(one["Endpoint"] for one in readers) or "nobody"
-    return holds(readers, f"{found}; waiting for a click in their mail: {waiting}" if waiting else found, "a reader")
+    found = f"{found}; waiting for a click in their mail: {waiting}" if waiting else found
+    return holds(readers, found, "a reader").cured_by(typed(ws, f"{step.command}{somebody_to_notify(ws)}"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import ssl
 import subprocess
 import sys
@@ -139,6 +140,33 @@ def post(url: str, body: bytes | str, content_type: str | None = "application/js
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refusal:
         return refusal.code, {}
+
+
+def type_line(line: str, env: dict[str, str]) -> Ran:
+    """Type a line into a shell as it stands there, and answer every question with yes.
+
+    Args:
+        line: one or more commands.
+        env: variables beside those of the test.
+    """
+    keyboard, terminal = pty.openpty()
+    try:
+        os.write(keyboard, b"y\n" * 3)
+        environment = os.environ | env | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["sh", "-c", line],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=ROOT,
+            env=environment,
+        )
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def rows(ws) -> list[dict[str, Any]]:

@@ -45,9 +45,11 @@ def place(people, state_dir, tmp_path, monkeypatch):
     )
 
     def given(*names: str) -> dict[str, str]:
+        instance = Embedded(state_dir).running()
         env = {
             "AWS_CONFIG_FILE": str(tmp_path / "config"),
-            "AWS_ENDPOINT_URL": Embedded(state_dir).running().endpoint,
+            "AWS_ENDPOINT_URL": instance.endpoint,
+            "AWS_CA_BUNDLE": str(instance.ca_bundle),
             "WORKSHOP_TARGET": "aws",
             "WORKSHOP_PREFIX": "nobody-builds",
             "WORKSHOP_STATE_DIR": str(tmp_path / "state"),

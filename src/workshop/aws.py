@@ -14,6 +14,8 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ProfileNotFound
+from botocore.loaders import Loader
+from botocore.regions import EndpointResolver
 
 from workshop.errors import UsageError
 from workshop.settings import DEFAULT_REGION, Settings
@@ -105,6 +107,16 @@ class Clients:
         parameters = context.get("workshop_parameters", {})
         for listener in self.listeners:
             listener(Call(model.service_model.service_name, model.name, parameters, parsed))
+
+
+def invoke_host(region: str) -> str:
+    """The host under which API Gateway serves the APIs of a region, each as a name before it.
+
+    It is one and the same, whichever endpoints boto3 calls AWS by (FIPS, dual stack, a network's own):
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-call-api.html
+    """
+    place = EndpointResolver(Loader().load_data("endpoints")).construct_endpoint("execute-api", region) or {}
+    return str(place["hostname"])
 
 
 def session_for(settings: Settings) -> boto3.Session:

@@ -6,8 +6,9 @@ script or a person's own hands built.
 
 import json
 import re
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -37,11 +38,13 @@ class Finding:
     Attributes:
         passed: whether that is good enough.
         found, expected: for the person who reads.
+        remedy: what to type if it does not hold, where it is known that no step puts it right.
     """
 
     passed: bool
     found: Any
     expected: Any
+    remedy: str = ""
 
     @property
     def detail(self) -> str:
@@ -49,6 +52,10 @@ class Finding:
         if self.passed:
             return brief(self.found)
         return f"found {brief(self.found)}, expected {brief(self.expected)}"
+
+    def cured_by(self, remedy: str) -> "Finding":
+        """The same, with what to type if it does not hold."""
+        return replace(self, remedy=remedy)
 
 
 def equal(found: Any, expected: Any) -> Finding:
@@ -125,13 +132,11 @@ class Check:
     Attributes:
         name: what holds if it passes, as a sentence.
         run: looks, and says what it found.
-        remedy: what to type if it does not hold, where that is not the step's own command.
         sends: it places orders or messages, so it is of no use to who only wants to look.
     """
 
     name: str
     run: Callable[["Workshop"], Finding]
-    remedy: str | None = None
     sends: bool = False
 
 
@@ -147,11 +152,11 @@ class Verdict:
 
 
 def run_check(ws: "Workshop", step_number: int, step_command: str, check: Check) -> Verdict:
-    """Run a check. What is missing, or what AWS refuses to say, fails it."""
-    remedy = check.remedy or f"workshop {step_command}"
+    """Run a check. What is missing, or what AWS refuses to say, fails it; the remedy is then the step's command."""
+    remedy = ""
     try:
         finding = check.run(ws)
-        passed, detail = finding.passed, finding.detail
+        passed, detail, remedy = finding.passed, finding.detail, finding.remedy
     except WorkshopError as error:
         passed, detail = False, error.problem
     except (ClientError, BotoCoreError) as error:
@@ -159,7 +164,24 @@ def run_check(ws: "Workshop", step_number: int, step_command: str, check: Check)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         # Somebody else's hands may have built something that looks quite different.
         passed, detail = False, f"found something that cannot be judged: {error!r}"
-    return Verdict(step_number, check.name, passed, detail, "" if passed else remedy + ws.settings.options)
+    return Verdict(step_number, check.name, passed, detail, "" if passed else remedy or typed(ws, step_command))
+
+
+def typed(ws: "Workshop", *commands: str) -> str:
+    """A line for the shell: commands that mean this participant, one after the other if all goes well."""
+    return " && ".join(f"workshop {command}{ws.settings.options}" for command in commands)
+
+
+def rebuild(ws: "Workshop") -> str:
+    """The line that cures what no step can change, at the price of the orders in the table."""
+    return typed(ws, "cleanup", f"up{somebody_to_notify(ws)}")
+
+
+def somebody_to_notify(ws: "Workshop") -> str:
+    """The option that step 6 needs where nobody is subscribed yet, with a leading space."""
+    if ws.settings.email is None:
+        return "" if ws.settings.target == "local" else " --email you@example.com"
+    return f" --email {shlex.quote(ws.settings.email)}"
 
 
 def simulate(

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from workshop.aws import Clients
+from workshop.aws import Clients, invoke_host
 from workshop.console import Console
 from workshop.embedded import Mailbox, invoke_url, is_embedded
 from workshop.errors import NotBuilt
@@ -144,11 +143,9 @@ class Workshop:
         stages = KINDS["stage"].everything(self, stage)
         if not any(one["restApiId"] == api["id"] for one in stages):
             raise NotBuilt(f"The API has no stage {stage}.", f"Run: workshop 08_api{self.settings.options}")
-        endpoint = self.client("apigateway").meta.endpoint_url
         if self.is_embedded:
-            return f"{invoke_url(endpoint, api['id'], stage)}/orders"
-        host = urlsplit(endpoint).hostname.replace("apigateway", f"{api['id']}.execute-api", 1)
-        return f"https://{host}/{stage}/orders"
+            return f"{invoke_url(self.client('apigateway').meta.endpoint_url, api['id'], stage)}/orders"
+        return f"https://{api['id']}.{invoke_host(self.region)}/{stage}/orders"
 
     def _proven_api(self) -> Description:
         """Our API, proven by more than a name and tags, which anybody can write on an API of their own.

@@ -66,6 +66,7 @@ class Resource:
         arn: its ARN, once it was found or made.
         result: created, updated or unchanged; when looking: present, missing or drifted.
         differences: what was not as it should be.
+        foreign: says whose it is, if it is not ours; when looking.
     """
 
     def __init__(self, ws: Workshop, step: int, kind: str, name: str) -> None:
@@ -73,6 +74,7 @@ class Resource:
         self.arn = ""
         self.result = "present" if ws.looking else "unchanged"
         self.differences: list[Difference] = []
+        self.foreign: ForeignResource | None = None
         self.found: Description = {}
         self._look: Callable[[], Description | None] = lambda: None
 

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from botocore.loaders import Loader
@@ -124,6 +125,15 @@ def _check_prefix(prefix: str) -> None:
 def _check_email(email: str) -> None:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", email) or len(email) > 254:
         raise UsageError(f"--email is {email!r}, which is no e-mail address.", "Try you@example.com.")
+
+
+@cache
+def aws_domains() -> tuple[str, ...]:
+    """The domains under which AWS itself answers, in all its partitions: `.amazonaws.com`, `.api.aws` and so on."""
+    partitions = Loader().load_data("endpoints")["partitions"]
+    plain = {partition["dnsSuffix"] for partition in partitions}
+    variants = {one["dnsSuffix"] for partition in partitions for one in partition["defaults"].get("variants", [])}
+    return tuple(f".{domain}" for domain in sorted(plain | variants))
 
 
 def _check_region(region: str) -> None:

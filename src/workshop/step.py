@@ -81,18 +81,17 @@ class Step:
         return declare
 
     def check(
-        self, name: str, remedy: str | None = None, sends: bool = False
+        self, name: str, sends: bool = False
     ) -> Callable[[Callable[[Workshop], Finding]], Callable[[Workshop], Finding]]:
-        """Declare a check; the decorated function says what it found.
+        """Declare a check; the decorated function says what it found, and if no step cures it, what does.
 
         Args:
             name: what holds if it passes, as a sentence.
-            remedy: what to type if it does not; by default the step's own command, which puts things right.
             sends: it places orders or messages.
         """
 
         def declare(run: Callable[[Workshop], Finding]) -> Callable[[Workshop], Finding]:
-            self.checks.append(Check(name, run, remedy, sends))
+            self.checks.append(Check(name, run, sends))
             return run
 
         return declare
@@ -188,11 +187,13 @@ class Step:
             The resources: present, missing or drifted.
         """
         ws.forget_needed()
+        before = ws.looking, ws.client.read_only
         ws.looking = ws.client.read_only = True
         try:
             return [self._examine(ws, declaration) for declaration in self.declarations]
         finally:
-            ws.looking = ws.client.read_only = False
+            ws.looking, ws.client.read_only = before
+            ws.forget_needed()
 
     def _examine(self, ws: Workshop, declaration: Declaration) -> Resource:
         """Look at one resource. If something vanishes meanwhile, look again at what is left."""
@@ -216,7 +217,7 @@ class Step:
                 resource.result, resource.arn = "drifted", found["Arn"]
                 resource.differences.append(Difference("something that it needs", "missing", "there"))
         except ForeignResource as foreign:
-            resource.result = "missing"
+            resource.result, resource.foreign = "missing", foreign
             resource.differences.append(Difference("the resource of this name", foreign.whose, "ours"))
         return resource
 

@@ -17,6 +17,7 @@ from workshop.context import RECENT, Workshop
 from workshop.errors import WorkshopError
 from workshop.mail import read_mail
 from workshop.orderlog import LAST_EVENTS, OrderLog, milliseconds
+from workshop.remedies import Remedies
 from workshop.web import json_object
 
 #: Seconds between two looks.
@@ -115,7 +116,8 @@ def dead_end(ws: Workshop, order_id: str, hops: list[Hop], log: OrderLog | None 
                 verdict = run_check(ws, number, step.command, check)
                 if not verdict.passed:
                     fault = f"step {number} is not as it should be: {verdict.name} ({verdict.detail})"
-                    return DeadEnd(missing, f"{fault}; {said}" if said else fault, verdict.remedy)
+                    remedy = Remedies(ws).of(step, check, verdict)
+                    return DeadEnd(missing, f"{fault}; {said}" if said else fault, remedy)
     if said:
         return DeadEnd(missing, said, f"workshop verify{ws.settings.options}")
     if missing == "api":

@@ -1,6 +1,7 @@
 """`workshop verify`: the checks of one step or all, like an instructor would ask them."""
 
 import contextlib
+from dataclasses import replace
 from typing import Annotated, Any
 
 from botocore.exceptions import ClientError
@@ -9,6 +10,7 @@ from typer import Argument, Option
 from workshop.checking import Verdict, run_check
 from workshop.context import PROBE
 from workshop.errors import UsageError, WorkshopError
+from workshop.remedies import Remedies
 from workshop.step import Step, Workshop
 
 STEPS = Annotated[list[str] | None, Argument(metavar="[STEP]...", help="Such as 3, sqs or 03_sqs.")]
@@ -58,22 +60,24 @@ def grade(ws: Workshop, steps: list[Step], read_only: bool = False) -> list[Verd
     """
     ws.forget_needed()
     ws.scratch.clear()
+    asked = [(step, check) for step in steps for check in step.checks if not (read_only and check.sends)]
     verdicts: list[Verdict] = []
     before = ws.client.read_only
     ws.client.read_only = before or read_only
     try:
-        for step in steps:
-            for check in step.checks:
-                if read_only and check.sends:
-                    continue
-                with ws.console.working(f"step {step.number}: {check.name}"):
-                    verdicts.append(run_check(ws, step.number, step.command, check))
-                ws.scratch["failed"] = ws.scratch.get("failed") or not verdicts[-1].passed
+        for step, check in asked:
+            with ws.console.working(f"step {step.number}: {check.name}"):
+                verdicts.append(run_check(ws, step.number, step.command, check))
+            ws.scratch["failed"] = ws.scratch.get("failed") or not verdicts[-1].passed
     finally:
         ws.client.read_only = before
         if "probe" in ws.scratch:
             remove_probes(ws)
-    return verdicts
+    remedies = Remedies(ws)
+    return [
+        replace(verdict, remedy=remedies.of(step, check, verdict))
+        for (step, check), verdict in zip(asked, verdicts, strict=True)
+    ]
 
 
 def remove_probes(ws: Workshop) -> None:

@@ -12,6 +12,7 @@ the embedded AWS holds, the API's URL has a form of its own, and stacks are comp
     environment   what plain `aws` and curl need
     mailbox       the e-mails
     iam           policies that its IAM understands
+    calls         calls that ministack reads otherwise than AWS
     stacks        what its CloudFormation leaves out
 """
 
@@ -23,6 +24,7 @@ from workshop.embedded.instance import Instance
 from workshop.embedded.mailbox import Mailbox
 from workshop.embedded.passing import passing
 from workshop.embedded.process import Embedded
+from workshop.settings import aws_domains
 
 __all__ = ["Embedded", "Instance", "Mailbox", "adapt", "environment", "invoke_url", "is_embedded", "passing"]
 
@@ -30,7 +32,7 @@ __all__ = ["Embedded", "Instance", "Mailbox", "adapt", "environment", "invoke_ur
 def is_embedded(endpoint: str) -> bool:
     """Whether an endpoint is not AWS itself: commands sent to `--target aws` may be pointed elsewhere as well."""
     host = urlsplit(endpoint).hostname or ""
-    return not host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+    return not host.endswith(aws_domains())
 
 
 def invoke_url(endpoint: str, api_id: str, stage: str) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workshop.embedded import calls
 from workshop.embedded.credentials import ACCOUNT, PASSWORD_HEADER, password, root_key
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Instance:
         for variable in ("profile", "config_file", "credentials_file"):
             core.session_var_map[variable] = (None, None, None if variable == "profile" else os.devnull, None)
         core.set_config_variable("ca_bundle", str(self.ca_bundle))
+        calls.register(core)
         key = root_key(self.secret, account)
         return boto3.Session(
             aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=region, botocore_session=core

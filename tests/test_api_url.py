@@ -1,0 +1,140 @@
+"""Where orders go: the API's URL in every place of AWS, and its first answers after a deployment."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import boto3
+import pytest
+from faults import Faults
+from support import mails, rows
+
+from workshop.aws import Clients
+from workshop.commands.verify import grade
+from workshop.console import Console
+from workshop.context import Workshop
+from workshop.opening import load_steps
+from workshop.settings import Settings
+from workshop.state import State
+from workshop.waiting import Patience
+from workshop.web import post
+
+
+@pytest.mark.parametrize(
+    ("region", "variables", "host"),
+    [
+        ("us-east-1", {}, "execute-api.us-east-1.amazonaws.com"),
+        ("us-east-1", {"AWS_USE_FIPS_ENDPOINT": "true"}, "execute-api.us-east-1.amazonaws.com"),
+        ("eu-central-1", {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "execute-api.eu-central-1.amazonaws.com"),
+        (
+            "us-west-2",
+            {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true"},
+            "execute-api.us-west-2.amazonaws.com",
+        ),
+        ("us-gov-west-1", {"AWS_USE_FIPS_ENDPOINT": "true"}, "execute-api.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", {}, "execute-api.cn-north-1.amazonaws.com.cn"),
+        ("cn-north-1", {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "execute-api.cn-north-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", {}, "execute-api.eusc-de-east-1.amazonaws.eu"),
+        # An interface endpoint of one's own network.
+        (
+            "us-east-1",
+            {"AWS_ENDPOINT_URL_API_GATEWAY": "https://vpce-1a2b.apigateway.us-east-1.vpce.amazonaws.com"},
+            "execute-api.us-east-1.amazonaws.com",
+        ),
+    ],
+)
+def test_the_url_does_not_depend_on_how_aws_is_called(tmp_path, monkeypatch, region, variables, host):
+    for name, value in (variables | {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(target="aws", region=region, prefix="alice", state_dir=tmp_path)
+    patience = Patience(print)
+    clients = Clients(boto3.Session(region_name=region), patience)
+    # Nothing of this test goes out.
+    layer = Faults().attach(clients)
+    tags = settings.tags
+    layer.pretend("GetRestApis", lambda _: {"item": [{"id": "a1b2c3", "name": "alice-ecommerce-orders-api"}]})
+    layer.pretend("GetTags", lambda _: {"tags": tags})
+    layer.pretend("GetStages", lambda _: {"item": [{"stageName": "dev", "deploymentId": "d1"}]})
+    ws = Workshop(
+        settings=settings, account="123456789012", partition="aws", identity="arn:aws:iam::123456789012:user/alice",
+        client=clients, state=State.load(settings, "123456789012"), console=Console(), patience=patience,
+        steps=load_steps(),
+    )  # fmt: skip
+    assert ws.api_url() == f"https://a1b2c3.{host}/dev/orders"
+
+
+class Reluctant:
+    """A front of the API that does not know it yet: it answers 403 or 404 for a while, or for ever.
+
+    https://repost.aws/knowledge-center/api-gateway-troubleshoot-403-forbidden
+    """
+
+    def __init__(self, ws: Workshop, status: int, seconds: float) -> None:
+        url, bundle, self.refused = ws.api_url(), ws.client.ca_bundle, 0
+        ready = time.monotonic() + seconds
+
+        front = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if time.monotonic() < ready:
+                    front.refused += 1
+                    code, answer = status, {"message": "Forbidden"}
+                else:
+                    code, answer = post(url, body, self.headers["Content-Type"], bundle)
+                text = json.dumps(answer).encode()
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/dev/orders"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def reluctant(built, monkeypatch):
+    """Put such a front before the API: `reluctant(403, seconds)`."""
+    fronts = []
+
+    def put(status: int, seconds: float) -> Reluctant:
+        fronts.append(Reluctant(built, status, seconds))
+        monkeypatch.setattr(Workshop, "api_url", lambda _: fronts[-1].url)
+        return fronts[-1]
+
+    yield put
+    for front in fronts:
+        front.server.shutdown()
+        front.server.server_close()
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_the_first_answers_after_a_deployment_are_waited_for(built, reluctant, status):
+    front = reluctant(status, 1.2)
+    told = len(mails(built))
+    verdicts = grade(built, [built.steps[7]])
+    assert [verdict for verdict in verdicts if not verdict.passed] == []
+    assert front.refused > 1
+    # What was refused never came to the queue.
+    assert rows(built) == []
+    assert len(mails(built)) <= told + 1
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_an_api_that_refuses_for_ever_is_red(built, reluctant, monkeypatch, status):
+    front = reluctant(status, 1000)
+    fast = Patience(built.console.note, lambda seconds: time.sleep(seconds / 50), lambda: time.monotonic() * 50)
+    monkeypatch.setattr(built, "patience", fast)
+    verdicts = {verdict.name: verdict for verdict in grade(built, [built.steps[7]])}
+    assert not verdicts["a good order is accepted"].passed
+    assert not verdicts["an order without a product is refused"].passed
+    assert str(status) in verdicts["a good order is accepted"].detail
+    # It is waited for once, and not by each of the checks again.
+    asked = len([check for check in built.steps[7].checks if check.sends])
+    assert front.refused < asked + 25
