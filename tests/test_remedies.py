@@ -231,8 +231,8 @@ def test_the_remedy_cures(whole, state_dir, case):
     ws = whole
     case.do(ws)
     red = {verdict.name: verdict for verdict in verdicts_of(ws, case) if not verdict.passed}
-    (name,) = named(case.step, case.check)
-    assert name in red
+    name = next((one for one in named(case.step, case.check) if one in red), None)
+    assert name, f"nothing is red: {case.check}"
     remedy = red[name].remedy
     expected = {"": typed(ws, ws.steps[case.step - 1].command), "up": typed(ws, "up"), "rebuild": rebuild(ws)}
     assert remedy.endswith(expected[case.remedy])

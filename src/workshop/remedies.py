@@ -55,5 +55,7 @@ class Remedies:
                 self._looked[step.number] = {"hidden"}
             else:
                 self._looked[step.number] = {one.result for one in resources}
-                self._foreign |= {step.number: one.foreign.remedy for one in resources if one.foreign}
+                foreign = next((one.foreign for one in resources if one.foreign), None)
+                if foreign is not None:
+                    self._foreign[step.number] = foreign.remedy
         return self._looked[step.number]
