@@ -56,6 +56,10 @@ def test_the_url_does_not_depend_on_how_aws_is_called(tmp_path, monkeypatch, reg
     layer.pretend("GetRestApis", lambda _: {"item": [{"id": "a1b2c3", "name": "alice-ecommerce-orders-api"}]})
     layer.pretend("GetTags", lambda _: {"tags": tags})
     layer.pretend("GetStages", lambda _: {"item": [{"stageName": "dev", "deploymentId": "d1"}]})
+    role = "arn:aws:iam::123456789012:role/alice-APIGateway-SQS"
+    method = {"httpMethod": "POST", "methodIntegration": {"credentials": role}}
+    resource = {"id": "r1", "path": "/orders", "resourceMethods": {"POST": method}}
+    layer.pretend("GetResources", lambda _: {"item": [resource]})
     ws = Workshop(
         settings=settings, account="123456789012", partition="aws", identity="arn:aws:iam::123456789012:user/alice",
         client=clients, state=State.load(settings, "123456789012"), console=Console(), patience=patience,
