@@ -1,6 +1,6 @@
 """What CloudFormation manages of ours, and which stack a person would delete to take it away.
 
-CloudFormation tags what it creates with the id of the stack, also in nested stacks. Roles and policies don't always
+CloudFormation tags what it creates with the id of the stack, also in nested stacks. Roles, policies and tables don't always
 carry that tag, so for those CloudFormation itself is asked. What a stack has let go of (it was deleted, or an update
 took the resource out of its template, and the resource was retained) keeps the tag, but is nobody's any more.
 """
@@ -19,6 +19,8 @@ from workshop.settings import DEFAULT_REGION, PROJECT
 from workshop.waiting import is_denied
 
 STACK_TAG, LOGICAL_TAG = "aws:cloudformation:stack-id", "aws:cloudformation:logical-id"
+#: What may lack the tag, and by which part of its description CloudFormation knows it.
+PHYSICAL_ID = {"role": "RoleName", "policy": "Arn", "table": "TableName"}
 #: What CloudFormation says of stacks and resources that it no longer manages.
 LET_GO = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 #: How the single stacks of `deploy-single-stacks.sh` end; `delete.sh` takes the name without it.
@@ -59,9 +61,9 @@ def _place(ws: Workshop, kind: str, found: Description) -> tuple[str, str] | Non
         tags = read(ws, found) if read else {}
     if STACK_TAG in tags:
         return tags[STACK_TAG], tags.get(LOGICAL_TAG, "")
-    if kind not in ("role", "policy"):
+    if kind not in PHYSICAL_ID:
         return None
-    physical_id = found["RoleName"] if kind == "role" else found["Arn"]
+    physical_id = found[PHYSICAL_ID[kind]]
     answer = _ask(lambda: ws.client("cloudformation").describe_stack_resources(PhysicalResourceId=physical_id))
     mine = [one for one in answer.get("StackResources", []) if one["PhysicalResourceId"] == physical_id]
     return next(((one["StackId"], one["LogicalResourceId"]) for one in mine), None)
