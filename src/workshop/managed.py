@@ -1,6 +1,6 @@
 """What CloudFormation manages of ours, and which stack a person would delete to take it away.
 
-CloudFormation tags what it creates with the id of the stack, also in nested stacks. Roles, policies and tables don't always
+CloudFormation tags what it creates with the id of the stack, also in nested stacks. Not all roles, policies and tables
 carry that tag, so for those CloudFormation itself is asked. What a stack has let go of (it was deleted, or an update
 took the resource out of its template, and the resource was retained) keeps the tag, but is nobody's any more.
 """
