@@ -65,7 +65,8 @@ def test_named_commands_exist(page, commands):
     wrong = []
     for program, words in named_in(PAGES[page].read_text(encoding="utf-8")):
         if program == "make":
-            wrong += [f"make {word}" for word in words if word not in targets]
+            # `ARGS=--upgrade` sets a variable of the Makefile.
+            wrong += [f"make {word}" for word in words if "=" not in word and word not in targets]
             continue
         plain = [word for word in words if not word.startswith("-")]
         name = " ".join(plain[:2]) if plain and plain[0] in groups else " ".join(plain[:1])
