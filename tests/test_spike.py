@@ -186,6 +186,23 @@ def test_ctrl_c_says_how_many_are_still_on_their_way(state_dir, flowing):
     assert eventually(lambda: count(flowing) - before >= document["accepted"], 60)
 
 
+def test_ctrl_c_at_the_very_beginning_sends_nothing_more(flowing, monkeypatch):
+    """While orders are still handed to the clients, the first ones are on their way already."""
+    asked = []
+
+    def interrupt(order):
+        if not asked:
+            os.kill(os.getpid(), signal.SIGINT)
+        asked.append(order["orderId"])
+
+    with turning_away(flowing, monkeypatch, interrupt):
+        document = spike(flowing, orders=20_000, concurrency=5)
+    assert document["interrupted"] is True
+    assert failed(document).exit_code == 130
+    assert len(asked) == document["sent"] < 1_000
+    adds_up(document)
+
+
 def count(ws) -> int:
     """How many orders the table holds."""
     pages = ws.client("dynamodb").get_paginator("scan").paginate(

@@ -48,9 +48,9 @@ def spike(
     samples = [{"at": 0.0, "accepted": 0, "refused": 0} | burst.look(0)]
     began, interrupted = time.time(), False
     senders = ThreadPoolExecutor(concurrency)
-    for number in range(orders):
-        senders.submit(send, url, f"{run}{number:05d}", sending, ws.client.ca_bundle)
     try:
+        for number in range(orders):
+            senders.submit(send, url, f"{run}{number:05d}", sending, ws.client.ca_bundle)
         watch(ws, burst, orders, sending, samples, began)
     except KeyboardInterrupt:
         interrupted = True
