@@ -57,7 +57,7 @@ def test_a_killed_command_takes_its_embedded_aws_along(temporary, command, worke
     try:
         leader = eventually(lambda: recorded(temporary).get("pid"), 30)
         assert leader
-        assert eventually(lambda: len(group(leader)) > workers, 40)
+        assert eventually(lambda: len(group(leader)) > workers, 70)
     finally:
         process.kill()
         process.wait()

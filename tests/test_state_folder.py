@@ -54,7 +54,7 @@ def write_all(own_cli):
 
     def run_all() -> None:
         for words in (("02_dynamodb",), ("local", "env")):
-            ran = own_cli(*words, timeout=30)
+            ran = own_cli(*words)
             assert ran.code == 0, ran.err
 
     return run_all
@@ -78,7 +78,7 @@ def test_a_file_that_is_none_of_ours_is_refused(own_state_dir, victim, own_cli, 
     own_state_dir.mkdir(mode=0o700)
     plant(own_state_dir / name, victim)
     try:
-        ran = own_cli(*OPENED[name], timeout=30)
+        ran = own_cli(*OPENED[name])
         assert ran.code == 1
         assert len(ran.errors) == 1
         assert name in ran.errors[0]
@@ -160,7 +160,7 @@ def test_a_process_of_somebody_else_is_not_ended(own_state_dir, embedded, own_cl
     with embedded.lock_path.open() as lock:
         if held:
             fcntl.flock(lock, fcntl.LOCK_EX)
-        own_cli(*command, timeout=30)
+        own_cli(*command)
         assert bystander.poll() is None
 
 
