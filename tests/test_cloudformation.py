@@ -11,6 +11,7 @@ import yaml
 from support import BIN, ROOT, run
 
 from workshop.opening import load
+from workshop.regions import mark
 
 FOLDER = ROOT / "infrastructure/cloudformation"
 SCRIPTS = ROOT / "infrastructure/scripts"
@@ -149,6 +150,13 @@ def test_the_steps_and_the_templates_know_the_same_policies():
         json.dumps(one["Properties"]["ManagedPolicyName"]["If"][2]) for one in resources("AWS::IAM::ManagedPolicy")
     }
     assert names == {json.dumps(name) for name in load("steps/01_iam.py").POLICIES}
+
+
+def test_roles_and_policies_say_which_region_they_serve():
+    for policy in resources("AWS::IAM::ManagedPolicy"):
+        assert policy["Properties"]["Description"] == {"Sub": mark("${AWS::Region}")}, policy["Properties"]
+    for role in resources("AWS::IAM::Role"):
+        assert {"Key": "Region", "Value": {"Ref": "AWS::Region"}} in role["Properties"]["Tags"]
 
 
 def installed(tool: str) -> str:

@@ -26,6 +26,7 @@ email="" prefix="" environment="dev" stack_name="" boundary=${WORKSHOP_BOUNDARY:
 read_options "email prefix environment stack-name boundary" "$@"
 [ -n "$email" ] || wrong "Nobody is there to be notified: --email is missing."
 need_aws
+refuse_other_regions "$prefix"
 
 templates=$(cd "$(dirname "$0")/../cloudformation" && pwd)
 stack=${stack_name:-$(default_stack "$prefix")}

@@ -27,6 +27,7 @@ email="" prefix="" environment="dev" stack_name="" bucket="" boundary=${WORKSHOP
 read_options "email prefix environment stack-name bucket boundary" "$@"
 [ -n "$email" ] || wrong "Nobody is there to be notified: --email is missing."
 need_aws
+refuse_other_regions "$prefix"
 
 templates=$(cd "$(dirname "$0")/../cloudformation" && pwd)
 stack=${stack_name:-$(default_stack "$prefix")}

@@ -9,6 +9,7 @@ Simple values are written in the CLI's shorthand, since people read it; whatever
 import json
 import re
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 import botocore.session
@@ -36,7 +37,13 @@ class _Unwritable(Exception):
     """A value that none of the CLI's own options can carry."""
 
 
-def render(service: str, operation: str, parameters: dict[str, Any], zip_file: str = "function.zip") -> str:
+def render(
+    service: str,
+    operation: str,
+    parameters: dict[str, Any],
+    zip_file: str = "function.zip",
+    quote: Callable[[str], str] = shlex.quote,
+) -> str:
     """Write a call as a command for bash.
 
     Args:
@@ -44,6 +51,7 @@ def render(service: str, operation: str, parameters: dict[str, Any], zip_file: s
         operation: the operation's name in AWS's model, such as `CreateQueue`.
         parameters: what boto3 was given.
         zip_file: what the file is called that holds the bytes of a function's package.
+        quote: makes a word of bash out of a text.
 
     Returns:
         The command, over several lines if it is long.
@@ -51,19 +59,19 @@ def render(service: str, operation: str, parameters: dict[str, Any], zip_file: s
     model = _session.get_service_model(service).operation_model(operation)
     words = ["aws", service, xform_name(operation, "-")]
     try:
-        options = [_option(model, name, value, zip_file) for name, value in parameters.items()]
+        options = [_option(model, name, value, zip_file, quote) for name, value in parameters.items()]
     except _Unwritable:
         packages = {name: value for name, value in parameters.items() if _is_package(value)}
         rest = {name: value for name, value in parameters.items() if name not in packages}
-        options = [_option(model, name, value, zip_file) for name, value in packages.items()]
-        options.append(f"--cli-input-json {shlex.quote(_json(rest))}")
+        options = [_option(model, name, value, zip_file, quote) for name, value in packages.items()]
+        options.append(f"--cli-input-json {quote(_json(rest))}")
     line = " ".join([*words, *options])
     if len(line) <= WIDTH or len(options) < 2:
         return line
     return " \\\n    ".join([" ".join(words), *options])
 
 
-def _option(model: OperationModel, name: str, value: Any, zip_file: str) -> str:
+def _option(model: OperationModel, name: str, value: Any, zip_file: str, quote: Callable[[str], str]) -> str:
     """One parameter as an option with its value, quoted for bash."""
     assert model.input_shape is not None
     shape = model.input_shape.members[name]
@@ -71,14 +79,14 @@ def _option(model: OperationModel, name: str, value: Any, zip_file: str) -> str:
     option = f"--{renamed or xform_name(name, '-')}"
     if isinstance(value, dict) and isinstance(value.get("ZipFile"), bytes):
         # The CLI takes a function's package with an option of its own.
-        return f"--zip-file {shlex.quote(f'fileb://{zip_file}')}"
+        return f"--zip-file {quote(f'fileb://{zip_file}')}"
     if shape.type_name == "blob":
-        return f"{option} {shlex.quote(f'fileb://{zip_file}')}"
+        return f"{option} {quote(f'fileb://{zip_file}')}"
     if shape.type_name == "boolean":
         return option if value else f"--no-{option[2:]}"
     if shape.type_name == "string" and FETCHED.match(value) and name not in NOT_FETCHED:
         raise _Unwritable
-    return _join(option, _words(shape, value))
+    return _join(option, _words(shape, value), quote)
 
 
 def _is_package(value: Any) -> bool:
@@ -86,10 +94,10 @@ def _is_package(value: Any) -> bool:
     return isinstance(value.get("ZipFile") if isinstance(value, dict) else value, bytes)
 
 
-def _join(option: str, words: list[str]) -> str:
+def _join(option: str, words: list[str], quote: Callable[[str], str]) -> str:
     if len(words) == 1 and words[0].startswith("-"):
-        return f"{option}={shlex.quote(words[0])}"
-    return " ".join([option, *map(shlex.quote, words)])
+        return f"{option}={quote(words[0])}"
+    return " ".join([option, *map(quote, words)])
 
 
 def _words(shape: Shape, value: Any) -> list[str]:

@@ -5,8 +5,8 @@ found in the recording itself: a value that came with one answer and went out wi
 id, becomes a variable that the script captures with `--query`. The account's number and the region become
 variables as well, so nothing of the place of the recording is left.
 
-A value is captured where its path in the answer can be told without knowing the value: by the keys that lead to
-it, and in lists by a neighbour that is known beforehand (`items[?path=='/'].id`).
+The script may be stopped anywhere and run again: it looks for each thing before it creates it, as the steps do, and
+it changes and deletes only what is marked as its own.
 """
 
 import io
@@ -17,94 +17,56 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from workshop import bash
 from workshop.aws import Call
-from workshop.awscli import render
+from workshop.awscli import WIDTH, render
+from workshop.captures import TRIGGER, Recorded, captures, strings
+from workshop.regions import mark
+from workshop.settings import PROJECT
+from workshop.variables import Variables
 from workshop.waiting import REFUSALS
 
-#: What tells the entries of a list apart in AWS's answers, best first.
-NEIGHBOURS = ("path", "name", "stageName", "Protocol", "FunctionArn", "EventSourceArn", "PolicyArn")
-#: What is ours to choose is no value that has to be captured: only what AWS thinks up is.
-INVENTED = re.compile(r"[a-z0-9]{6,12}|[0-9a-f]{8}-[0-9a-f-]{27}|https?://\S+|arn:\S+/stream/\S+|arn:\S+:[0-9a-f-]{36}")
 #: What the script waits for after a call, and the variable part of the command.
 WAITS = {
-    ("dynamodb", "CreateTable"): ("dynamodb wait table-exists --table-name", "TableName"),
-    ("dynamodb", "UpdateTable"): ("dynamodb wait table-exists --table-name", "TableName"),
-    ("dynamodb", "DeleteTable"): ("dynamodb wait table-not-exists --table-name", "TableName"),
-    ("lambda", "CreateFunction"): ("lambda wait function-active-v2 --function-name", "FunctionName"),
+    "CreateTable": ("dynamodb wait table-exists --table-name", "TableName"),
+    "UpdateTable": ("dynamodb wait table-exists --table-name", "TableName"),
+    "DeleteTable": ("dynamodb wait table-not-exists --table-name", "TableName"),
+    "CreateFunction": ("lambda wait function-active-v2 --function-name", "FunctionName"),
 }
-#: A trigger takes a while until it works, and the script waits for it by its id.
-TRIGGERS = ("lambda", "CreateEventSourceMapping")
 #: Calls that may come before a new role or right has spread.
-HASTY = {
-    ("lambda", "CreateFunction"), ("lambda", "CreateEventSourceMapping"), ("sqs", "CreateQueue"),
-    ("sns", "CreateTopic"), ("apigateway", "PutIntegration"), ("iam", "AttachRolePolicy"),
+HASTY = {"CreateFunction", TRIGGER, "CreateQueue", "CreateTopic", "PutIntegration", "AttachRolePolicy"}
+#: Calls that create, or take away, something with a name and tags: its kind, and the parameter that names it.
+NAMED = {
+    "CreatePolicy": ("policy", "PolicyName"), "DeletePolicy": ("policy", "PolicyArn"),
+    "CreateRole": ("role", "RoleName"), "DetachRolePolicy": ("role", "RoleName"), "DeleteRole": ("role", "RoleName"),
+    "CreateTable": ("table", "TableName"), "DeleteTable": ("table", "TableName"),
+    "CreateQueue": ("queue", "QueueName"), "DeleteQueue": ("queue", "QueueUrl"),
+    "CreateLogGroup": ("log-group", "logGroupName"), "DeleteLogGroup": ("log-group", "logGroupName"),
+    "CreateFunction": ("function", "FunctionName"), "DeleteFunction": ("function", "FunctionName"),
+    "CreateTopic": ("topic", "Name"), "DeleteTopic": ("topic", "TopicArn"), "Unsubscribe": ("topic", "SubscriptionArn"),
+    "DeleteEventSourceMapping": ("trigger", "UUID"),
 }  # fmt: skip
-
-HEAD = """\
-#!/usr/bin/env bash
-# {title}
-#
-# Written by `workshop cli-script` from the calls that the steps make. Needs the AWS CLI (version 1 or 2) and zip.
-# Usage: {usage}
-set -euo pipefail
-
-REGION=${{AWS_REGION:-${{AWS_DEFAULT_REGION:-{region}}}}}
-export AWS_REGION="$REGION" AWS_DEFAULT_REGION="$REGION" AWS_PAGER=""
-
-# Version 1 of the AWS CLI overlooks AWS_ENDPOINT_URL for SQS; the option serves both versions.
-aws() {{ command aws ${{AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"}} "$@"; }}
-"""
-
-RETRY = """
-# A new role needs some seconds until every service knows it. Tries again on just these answers, for five minutes.
-retry() {{
-  local answer deadline=$((SECONDS + 300))
-  until answer=$("$@" 2>&1); do
-    if ! grep -qE {patterns} <<<"$answer" || ((SECONDS > deadline)); then
-      printf '%s\\n' "$answer" >&2
-      return 1
-    fi
-    sleep 2
-  done
-  printf '%s\\n' "$answer"
-}}
-"""
-
-PACKAGES = """
-PACKAGES=$(mktemp -d)
-trap 'rm -rf "$PACKAGES"' EXIT
-"""
-
-TRIGGER = """
-# Waits until a trigger works; the AWS CLI has no waiter for it.
-wait_for_trigger() {
-  local deadline=$((SECONDS + 300))
-  until [ "$(aws lambda get-event-source-mapping --uuid "$1" --query State --output text)" = Enabled ]; do
-    ((SECONDS < deadline)) || { echo "The trigger $1 does not get ready." >&2; return 1; }
-    sleep 2
-  done
+#: How everything else is found that would be created twice: the options of a command, and what to ask of its answer.
+#: Words in braces are the call's own parameters.
+OF_API = "--rest-api-id {restApiId} --limit 500"
+OUR_API = "items[?name=='{name}' && tags.Project=='{PROJECT}' && tags.Participant=='{PARTICIPANT}'].id | [0]"
+LOOKUPS = {
+    TRIGGER: (
+        "lambda list-event-source-mappings --function-name {FunctionName} --event-source-arn {EventSourceArn}",
+        "EventSourceMappings[?State!='Deleting'].UUID | [0]",
+    ),
+    "UpdateTable": (
+        "dynamodb describe-table --table-name {TableName}",
+        "Table.StreamSpecification.StreamEnabled && Table.LatestStreamArn",
+    ),
+    "CreateRestApi": ("apigateway get-rest-apis --limit 500", OUR_API),
+    "CreateModel": (f"apigateway get-models {OF_API}", "items[?name=='{name}'].id | [0]"),
+    "CreateRequestValidator": (f"apigateway get-request-validators {OF_API}", "items[?name=='{name}'].id | [0]"),
+    "CreateResource": (f"apigateway get-resources {OF_API}", "items[?path=='/{pathPart}'].id | [0]"),
+    "CreateDeployment": (f"apigateway get-deployments {OF_API}", "items[?description=='{description}'].id | [0]"),
 }
-"""
-
-DROP = """
-# Deletes something. That it is gone already is as good; a subscription that nobody confirmed goes with its topic.
-drop() {
-  local answer
-  answer=$("$@" 2>&1) && return
-  if ! grep -qE '(NotFound|NoSuchEntity|NonExistent|DoesNotExist|parameter: SubscriptionArn)' <<<"$answer"; then
-    printf '%s\\n' "$answer" >&2
-    return 1
-  fi
-}
-"""
-
-
-@dataclass
-class Recorded:
-    """A call, and where it belongs: the title of its step or resource."""
-
-    call: Call
-    part: str
+#: Parts of an API that AWS refuses to create twice.
+PARTS = {"PutMethod", "PutMethodResponse"}
 
 
 @dataclass
@@ -113,187 +75,169 @@ class Script:
 
     Attributes:
         account, region: of the recording; they become variables.
+        participant: whose resources it makes or takes away.
         recorded: all calls in order, those that only look among them.
         cleanup: whether it takes things away, and so must bear that some are gone.
     """
 
     account: str
     region: str
+    participant: str
     recorded: list[Recorded]
     cleanup: bool = False
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: Variables = field(init=False)
+
+    def __post_init__(self) -> None:
+        calls = [one.call for one in self.recorded]
+        texts = [text for call in calls for text in (*strings(call.parameters), *strings(call.answer))]
+        self.variables = Variables(self.account, self.region, texts)
 
     def text(self, title: str, usage: str, last_words: str) -> str:
         """The whole script, which ends with some words."""
         body = "\n".join(self._body())
-        parts = [HEAD.format(title=title, usage=usage, region=self.region)]
-        if "${ACCOUNT}" in body:
-            parts.append("\nACCOUNT=$(aws sts get-caller-identity --query Account --output text)\n")
-        if "retry " in body:
-            messages = "|".join(row.message for row in REFUSALS if row.message and "role" in row.reason)
-            patterns = "|".join(dict.fromkeys(messages.split("|")))
-            parts.append(RETRY.format(patterns=shlex.quote(f"({patterns})")))
-        parts += [PACKAGES] if "PACKAGES" in body else []
-        parts += [TRIGGER] if "wait_for_trigger " in body else []
-        parts += [DROP] if "drop " in body else []
-        return "".join(parts) + f"{body}\n\necho {shlex.quote(last_words)}\n"
+        parts = [bash.HEAD, bash.STANDS if self.cleanup else bash.MISSING]
+        parts += [bash.RETRY] if "retry " in body else []
+        parts += [bash.TRIGGER] if "wait_for_trigger " in body else []
+        parts += [] if self.cleanup else [bash.FIRST]
+        messages = "|".join(row.message for row in REFUSALS if row.message and "role" in row.reason)
+        again = "Run it again if it was stopped: it goes on where it stopped, and leaves alone what is not its own."
+        words = {
+            "TITLE": title,
+            "AGAIN": again,
+            "USAGE": usage,
+            "REGION": self.region,
+            "PROJECT": PROJECT,
+            "PARTICIPANT": self.participant,
+            "MARK": mark("$REGION"),
+            "NOT FOUND": bash.NOT_FOUND,
+            "PATTERNS": shlex.quote(f"({'|'.join(dict.fromkeys(messages.split('|')))})"),
+            "POLICIES": " ".join(self._names("CreatePolicy")),
+            "ROLES": " ".join(self._names("CreateRole")),
+        }
+        head = re.sub(r"<([A-Z ]+)>", lambda word: words[word[1]], "".join(parts))
+        return f"{head}{body}\n\necho {shlex.quote(last_words)}\n"
+
+    def _names(self, operation: str) -> list[str]:
+        calls = [one.call for one in self.recorded if one.call.operation == operation]
+        return [shlex.quote(call.parameters[NAMED[operation][1]]) for call in calls]
 
     def _body(self) -> Iterator[str]:
-        needed = self._captured()
-        part = ""
+        needed = captures(self.recorded, self.variables, self.cleanup)
+        part = guard = ""
         for number, recorded in enumerate(self.recorded):
-            call, captures = recorded.call, needed.get(number, {})
-            if call.is_read and not captures:
+            call, values = recorded.call, needed.get(number, {})
+            if call.is_read and not values:
                 continue
+            # What is deleted under the same condition stands together.
+            before, guard = guard, "" if call.is_read else self._guard(call)
+            if before and guard != before:
+                yield "fi"
             if recorded.part != part:
                 part = recorded.part
                 yield f"\n# {part}\necho {shlex.quote(part)}"
-            yield from self._commands(call, captures)
+            if guard and guard != before:
+                yield f"if {guard}; then"
+            for line in self._commands(call, values):
+                yield f"  {_indented(line)}" if guard else line
+        if guard:
+            yield "fi"
 
-    def _captured(self) -> dict[int, dict[str, str]]:
-        """Find what calls take from earlier answers: `{number of the call that answered: {value: path}}`."""
-        came_with = self._answers()
-        found: dict[int, dict[str, str]] = {}
-        wanted = [value for one in self.recorded if not one.call.is_read for value in _strings(one.call.parameters)]
-        wanted += [
-            one.call.answer["UUID"] for one in self.recorded if (one.call.service, one.call.operation) == TRIGGERS
-        ]
-        for value in wanted:
-            # One call gives one value; what came with two answers is taken from the second then.
-            number = next((n for n in came_with.get(value, []) if n not in found), None)
-            if value in self.variables or number is None:
-                continue
-            call = self.recorded[number].call
-            path = _path(call.answer, value)
-            self.variables[value] = self._name(call, path)
-            found.setdefault(number, {})[value] = path
-            # An id that leads to another one must be captured as well.
-            wanted += _strings(call.parameters)
-        return found
+    def _guard(self, call: Call) -> str:
+        """The condition under which something is deleted; empty for what is not."""
+        if not self.cleanup:
+            return ""
+        if call.operation == "DeleteRestApi":
+            return f'! none "${self.variables.names[call.parameters["restApiId"]]}"'
+        kind, parameter = NAMED[call.operation]
+        value = call.parameters[parameter]
+        if kind == "trigger":
+            name = f"${self.variables.names[value]}"
+            return f'! none "{name}" && stands trigger "{name}"'
+        # The name within an ARN or a URL; a log group's has slashes of its own.
+        fields = value.split(":", 6)
+        name = fields[5] if len(fields) > 5 else value
+        return f"stands {kind} {shlex.quote(name if kind == 'log-group' else name.rpartition('/')[2])}"
 
-    def _answers(self) -> dict[str, list[int]]:
-        """Which calls' answers brought each of the values that AWS thought up, and not we, oldest first."""
-        ours: set[str] = set()
-        came_with: dict[str, list[int]] = {}
-        for number, recorded in enumerate(self.recorded):
-            ours |= {value for value in _strings(recorded.call.parameters) if value not in came_with}
-            for value in _strings(recorded.call.answer):
-                if INVENTED.fullmatch(value) and value not in ours and _path(recorded.call.answer, value):
-                    came_with.setdefault(value, []).append(number)
-        return came_with
-
-    def _name(self, call: Call, path: str) -> str:
-        """A variable's name, such as REST_API_ID; numbered if that is taken."""
-        thing = re.sub(r"^(Create|Get|List|Describe)", "", call.operation)
-        thing = re.sub(r"s$", "", thing) if call.is_read else thing
-        last = re.split(r"[.\]]", path.removesuffix(" | [0]"))[-1]
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", f"{thing}_{last}").upper()
-        # "QUEUE_URL_QUEUE_URL" says it twice.
-        words = re.sub(r"^(\w+)_\1$", r"\1", words)
-        taken = set(self.variables.values())
-        return next(name for name in [words, *(f"{words}_{n}" for n in range(2, 99))] if name not in taken)
-
-    def _commands(self, call: Call, captures: dict[str, str]) -> Iterator[str]:
+    def _commands(self, call: Call, values: dict[str, str]) -> Iterator[str]:
         """The lines of one call: its package, itself with what is captured from its answer, and the wait after it."""
         yield from self._package(call)
-        key = (call.service, call.operation)
-        package = f"{call.parameters.get('FunctionName', 'function')}.zip"
-        command = self._with_variables(render(call.service, call.operation, call.parameters, f"@PACKAGES@/{package}"))
+        operation, quote = call.operation, self.variables.quote
+        package = f"{self.variables.stand_in('WORK')}/{call.parameters.get('FunctionName', 'function')}.zip"
+        command = render(call.service, operation, self.variables.parameters(call), package, quote)
+        ((value, path),) = values.items() or (("", ""),)
+        variable = self.variables.names.get(value, "")
+        if operation == "GetRestApis":
+            command, path = "aws apigateway get-rest-apis --limit 500", self._of_ours(call.answer, value)
+        if values:
+            command += f" \\\n    --query {_double_quoted(path)} --output text"
         if re.search(r"\$(util|input|context|schema)", command):
             yield "# shellcheck disable=SC2016 # these variables are API Gateway's, not the shell's"
-        if captures:
-            ((value, path),) = captures.items()
-            query = f" \\\n    --query {shlex.quote(path)} --output text"
-            retry = "retry " if key in HASTY else ""
+        if self.cleanup:
             # Where something is gone already, there is nothing to capture either.
-            bear = " 2>/dev/null || true" if self.cleanup else ""
-            yield f"{self.variables[value]}=$({retry}{command}{query}{bear})"
-        elif self.cleanup:
-            yield self._guarded(call, f"drop {command}")
+            yield f"{variable}=$({command} 2>/dev/null || true)" if values else f"drop {command}"
         else:
-            retry = "retry " if key in HASTY else ""
-            yield f"{retry}{command} >/dev/null"
-        if key in WAITS:
-            wait, parameter = WAITS[key]
-            yield self._with_variables(f"aws {wait} {shlex.quote(str(call.parameters[parameter]))}")
-        if key == TRIGGERS:
-            yield f'wait_for_trigger "${self.variables[next(iter(captures))]}"'
+            helper = "part " if operation in PARTS else "retry " if operation in HASTY else ""
+            silence = "" if operation in PARTS else " >/dev/null"
+            line = f"{variable}=$({helper}{command})" if values else f"{helper}{command}{silence}"
+            yield from self._unless_there(call, variable, line)
+        if operation in WAITS:
+            wait, parameter = WAITS[operation]
+            yield f"aws {wait} {quote(str(call.parameters[parameter]))}"
+        if operation == TRIGGER:
+            yield f'wait_for_trigger "${variable}"'
 
-    def _guarded(self, call: Call, command: str) -> str:
-        """Do nothing for what was not found; the CLI prints None for a query without a result."""
-        names = [self.variables[v] for v in _strings(call.parameters) if v in self.variables]
-        if not names:
-            return command
-        indented = command.replace("\n", "\n  ")
-        return f'if [ -n "${names[0]}" ] && [ "${names[0]}" != None ]; then\n  {indented}\nfi'
+    def _unless_there(self, call: Call, variable: str, line: str) -> Iterator[str]:
+        """A line of the script that runs only where what it creates is missing."""
+        if call.operation in LOOKUPS:
+            lookup = f"$({self._lookup(call)})"
+            if variable:
+                yield f"{variable}={lookup}"
+            condition = f'none "${variable}"' if variable else f'none "{lookup}"'
+        elif call.operation in NAMED:
+            kind, parameter = NAMED[call.operation]
+            condition = f"missing {kind} {shlex.quote(call.parameters[parameter])}"
+        else:
+            yield line
+            return
+        yield f"if {condition}; then"
+        yield f"  {_indented(line)}"
+        yield "fi"
+
+    def _lookup(self, call: Call) -> str:
+        """The command that finds what a call creates."""
+        options, query = LOOKUPS[call.operation]
+        parameters, quote = self.variables.parameters(call), self.variables.quote
+        words = {key: value for key, value in parameters.items() if isinstance(value, str)}
+        words |= {"PROJECT": PROJECT, "PARTICIPANT": self.participant}
+        # A word becomes one word of bash, whatever it holds.
+        options = re.sub(r"\{(\w+)\}", lambda word: quote(words[word[1]]), options)
+        query = re.sub(r"\{(\w+)\}", lambda word: words[word[1]], query)
+        if len(options) > WIDTH:
+            options = options.replace(" --", " \\\n    --")
+        return f"aws {options} \\\n    --query {_double_quoted(query)} --output text"
+
+    def _of_ours(self, answer: dict[str, Any], value: str) -> str:
+        """How our API is found among those of its name."""
+        api = next(one for one in answer["items"] if value in one.values())
+        return OUR_API.format(name=api["name"], PROJECT=PROJECT, PARTICIPANT=self.participant)
 
     def _package(self, call: Call) -> Iterator[str]:
         package = call.parameters.get("ZipFile") or (call.parameters.get("Code") or {}).get("ZipFile")
         if not isinstance(package, bytes):
             return
-        name = call.parameters["FunctionName"]
         with zipfile.ZipFile(io.BytesIO(package)) as archive:
             source = archive.read("index.py").decode()
-        folder = self._with_variables(shlex.quote(f"@PACKAGES@/{name}"))
+        folder = self.variables.quote(f"{self.variables.stand_in('WORK')}/{call.parameters['FunctionName']}")
         yield f"mkdir {folder}"
         yield f"cat > {folder}/index.py <<'END_OF_SOURCE'\n{source.rstrip()}\nEND_OF_SOURCE"
         yield f"zip -jqX {folder}.zip {folder}/index.py"
 
-    def _with_variables(self, command: str) -> str:
-        """Put variables where the values of the recording stand, also within what bash quotes."""
-        for value, name in sorted(self.variables.items(), key=lambda pair: -len(pair[0])):
-            command = command.replace(value, f"@{name}@")
-        command = command.replace(self.account, "@ACCOUNT@").replace(self.region, "@REGION@")
-        return re.sub(r"'[^']*'|[^\s']+", lambda word: _expand(word[0]), command)
+
+def _indented(line: str) -> str:
+    """A command within an `if`; what stands in quotes keeps its own lines."""
+    return line.replace(" \\\n", " \\\n  ")
 
 
-def _expand(word: str) -> str:
-    """Turn `@NAME@` within a word of bash into the variable."""
-    if not re.search(r"@[A-Z_0-9]+@", word):
-        return word
-    if word.startswith("'"):
-        return re.sub(r"@([A-Z_0-9]+)@", r"""'"${\1}"'""", word).removeprefix("''").removesuffix("''")
-    return re.sub(r"(\S*@[A-Z_0-9]+@\S*)", lambda m: '"' + re.sub(r"@([A-Z_0-9]+)@", r"${\1}", m[0]) + '"', word)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """All texts within a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for entry in value.values():
-            yield from _strings(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _strings(entry)
-
-
-def _path(answer: Any, value: str) -> str:
-    """The JMESPath of a value within an answer; an empty text if it is not there."""
-    if isinstance(answer, dict):
-        for key, entry in answer.items():
-            if key == "ResponseMetadata":
-                continue
-            if entry == value:
-                return str(key)
-            below = _path(entry, value)
-            if below:
-                return f"{key}{below}" if below.startswith("[") else f"{key}.{below}"
-    if isinstance(answer, list):
-        for entry in answer:
-            below = _path(entry, value)
-            if below:
-                return f"[{_filter(entry, value)}].{below} | [0]".replace(" | [0] | [0]", " | [0]")
-    return ""
-
-
-def _filter(entry: Any, value: str) -> str:
-    """What tells an entry of a list from the others."""
-    for key in NEIGHBOURS:
-        neighbour = entry.get(key) if isinstance(entry, dict) else None
-        if isinstance(neighbour, str) and neighbour != value:
-            if neighbour.startswith("arn:"):
-                # The account in it is another one elsewhere.
-                return f"?ends_with({key}, '{neighbour.split(':', 5)[-1]}')"
-            return f"?{key}=='{neighbour}'"
-    return ""
+def _double_quoted(query: str) -> str:
+    """A query in double quotes, so that the single ones in it need no more quoting."""
+    return f'"{query}"' if re.fullmatch(r'[^"$`\\]*', query) else shlex.quote(query)

@@ -7,10 +7,11 @@ from typing import Annotated
 from typer import Option
 
 from workshop.boundary import bring_boundary
+from workshop.captures import Recorded
 from workshop.console import Console
 from workshop.embedded import passing
 from workshop.opening import load, open_workshop
-from workshop.script import Recorded, Script
+from workshop.script import Script
 from workshop.settings import Settings
 
 
@@ -48,7 +49,7 @@ def record(settings: Settings, console: Console, cleanup: bool) -> str:
         recorded.clear()
         part = "Take everything away"
         load("cleanup/teardown.py").delete_ours(ws)
-    script = Script(ws.account, ws.region, recorded, cleanup)
+    script = Script(ws.account, ws.region, settings.participant, recorded, cleanup)
     whose = f" for the prefix {settings.prefix}" if settings.prefix else ""
     if cleanup:
         return script.text(f"Takes the orders workshop down{whose}.", "bash cleanup.sh", "It is all gone.")
