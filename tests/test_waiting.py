@@ -781,7 +781,8 @@ def test_tags_of_a_killed_run_that_show_up_late(ws, nasty, kind):
 def test_a_role_of_a_killed_run_that_has_no_policies_yet(ws, nasty, act):
     # Its tags alone tell whose it is, and which region's.
     with_steps(1)(ws)
-    iam, name = ws.client("iam"), ws.name("APIGateway-SQS")
+    # The first that is looked at: when it shows its tags, the others do as well.
+    iam, name = ws.client("iam"), ws.name("Lambda-SQS-DynamoDB")
     for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
         iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
     watch = nasty.faults.rewrite("GetRole", without_xml_tags, seconds=7.3)
