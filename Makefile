@@ -3,45 +3,61 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests wait more than they compute. Neighbours in a file share what it builds, so each worker gets a run of them.
+PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
-.PHONY: help demo test test-notebooks test-slow test-exhaustive notebooks bench lint docs lock clean
+.PHONY: help setup demo test test-notebooks test-slow test-exhaustive notebooks bench lint lint-types lint-python lint-templates lint-checkov docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.plot ## install the command workshop into .venv, and run nothing
 
 demo: $(VENV)/.plot ## build, order, read the mail, clean up: on an embedded AWS of its own
 	$(BIN)/workshop demo
 
 test: $(VENV)/.test ## run the tests against embedded AWSes
-	$(BIN)/pytest -n 2
+	$(PYTEST)
 
 test-notebooks: $(VENV)/.test $(VENV)/.notebooks ## run all notebooks in order, and two of them in a browser
-	$(BIN)/pytest -n 2 -m slow tests/test_notebooks.py tests/test_notebook_browser.py
+	$(PYTEST) -m slow tests/test_notebooks.py tests/test_notebook_browser.py
 
 test-slow: $(VENV)/.test $(VENV)/.notebooks ## run the notebooks, a browser, the four ways of building, kills and faults
-	$(BIN)/pytest -n 2 -m "slow and not exhaustive"
+	$(PYTEST) -m "slow and not exhaustive"
 
 test-exhaustive: $(VENV)/.test ## run every case of the tests that else take a sample (some 12 minutes)
-	$(BIN)/pytest -n 2 -m exhaustive
+	$(PYTEST) -m exhaustive
 
 notebooks: $(VENV)/.notebooks ## open the workshop in JupyterLab, at notebook 00
 	$(BIN)/python tools/notebooks.py --lab $(ARGS)
 
-bench: $(VENV)/.plot ## measure the design beside textbook functions, and write docs/benchmarks.md
+bench: $(VENV)/.plot $(VENV)/.test ## measure the design beside textbook functions, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 lint: $(VENV)/.test $(VENV)/.lint $(VENV)/.notebooks $(VENV)-checkov/.done ## check style, types and imports
+	@$(MAKE) --no-print-directory --jobs 2 lint-types lint-python lint-templates lint-checkov
+
+lint-types:
+	$(BIN)/mypy
+	$(BIN)/mypy src/lambda/poc-lambda-1
+	$(BIN)/mypy src/lambda/poc-lambda-2
+
+lint-python:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src steps cleanup notebooks/exercises tools
+	$(BIN)/python tools/notebooks.py --check
+
+lint-templates:
 	$(BIN)/cfn-lint infrastructure/cloudformation/*.yaml
 	$(BIN)/python tools/cloudformation.py --check
-	$(BIN)/python tools/notebooks.py --check
+
+lint-checkov:
 	$(VENV)-checkov/bin/checkov -d infrastructure/cloudformation --framework cloudformation --compact --quiet --skip-download
 
-docs: $(VENV)/.docs ## draw the pictures of docs/images again (needs graphviz)
+docs: $(VENV)/.docs $(VENV)/.plot ## make the pictures of docs/images again (needs graphviz)
 	$(BIN)/python docs/images/architecture_diagram.py
+	$(BIN)/python tools/pictures.py
 
 # For every supported system and Python at once. What is pinned already stays; `make lock ARGS=--upgrade` takes the newest.
 # constraints.txt holds the versions of everything, requirements/ what each use installs of it.

@@ -14,12 +14,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from run import Side
+from run import Side, embedded
 
-from workshop.console import Console
+from workshop.base.console import Console
+from workshop.base.settings import Settings
+from workshop.build.opening import open_workshop
 from workshop.embedded import gate, launcher, passing, process
-from workshop.opening import open_workshop
-from workshop.settings import Settings
 
 BEHIND, OPEN = "gate", "open"
 
@@ -58,7 +58,7 @@ def measure(rounds: int, orders: int) -> dict[str, list[dict[str, Any]]]:
             sides = {BEHIND: side(BEHIND, one), OPEN: side(OPEN, other)}
             for number in range(rounds + 1):
                 for name in (BEHIND, OPEN) if number % 2 else (OPEN, BEHIND):
-                    pid = sides[name].ws.mailbox.instance.pid
+                    pid = embedded(sides[name].ws).instance.pid
                     before = cpu_seconds(pid)
                     rate = sides[name].drain(orders, f"{name}{number}").rate
                     if number:

@@ -29,21 +29,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workshop.console import Console
-from workshop.embedded import passing
+import startup
+
+from workshop.base.console import Console
+from workshop.base.files import ROOT
+from workshop.base.settings import Settings
+from workshop.build.function_code import packed
+from workshop.build.opening import OpenWorkshop, open_workshop
+from workshop.build.step import Workshop
+from workshop.embedded import Mailbox, passing
 from workshop.embedded.credentials import POST_OFFICE_ACCOUNT
 from workshop.embedded.mailbox import MAILBOX
-from workshop.mail import ORDER_LINE
-from workshop.opening import open_workshop
-from workshop.package import packed
-from workshop.settings import REPOSITORY, Settings
-from workshop.step import Workshop
+from workshop.orders.mail import ORDER_LINE
 
 DESIGN, TEXTBOOK = "design", "textbook"
 TIMES = "\N{MULTIPLICATION SIGN}"
 SIDES = (DESIGN, TEXTBOOK)
 FUNCTIONS = {"POC-Lambda-1": "poc-lambda-1", "POC-Lambda-2": "poc-lambda-2"}
-FOLDERS = {DESIGN: REPOSITORY / "src/lambda", TEXTBOOK: REPOSITORY / "benchmarks/textbook"}
+FOLDERS = {DESIGN: ROOT / "src/lambda", TEXTBOOK: ROOT / "benchmarks/textbook"}
 #: Seconds that filling or draining a queue may take, per 1,000 orders and at least.
 LONGEST_PER_1000, LONGEST = 120, 120
 #: Orders that go through before the first round, so that no round pays for starting the functions' processes.
@@ -129,6 +132,12 @@ class Round:
 Rounds = dict[str, list[Round]]
 
 
+def embedded(ws: Workshop) -> Mailbox:
+    """The mailbox of a workshop's embedded AWS; benchmarks run on no other."""
+    assert ws.mailbox is not None, "no embedded AWS"
+    return ws.mailbox
+
+
 class Side:
     """One of the two that are compared, built and ready.
 
@@ -137,7 +146,7 @@ class Side:
         ws: its participant.
     """
 
-    def __init__(self, name: str, ws: Workshop) -> None:
+    def __init__(self, name: str, ws: OpenWorkshop) -> None:
         self.name, self.ws = name, ws
         with contextlib.redirect_stdout(io.StringIO()):
             for step in ws.steps:
@@ -145,8 +154,8 @@ class Side:
         if name == TEXTBOOK:
             self._use_default_triggers()
         self.triggers = {f: ws.find_all("event-source-mapping", f)[0] for f in FUNCTIONS}
-        self.queue = ws.find("queue", "ecommerce-orders-queue")["QueueUrl"]
-        self.office = ws.mailbox.instance.client("sqs", ws.region, POST_OFFICE_ACCOUNT)
+        self.queue = ws.need("queue", "ecommerce-orders-queue")["QueueUrl"]
+        self.office = embedded(ws).instance.clients(ws.region, POST_OFFICE_ACCOUNT)("sqs")
         self.mailbox = self.office.get_queue_url(QueueName=MAILBOX)["QueueUrl"]
         self.switch(on=False)
 
@@ -186,7 +195,7 @@ class Side:
         """
         sqs, ids = self.ws.client("sqs"), [f"{batch}-{number}" for number in range(orders)]
         for start in range(0, orders, 10):
-            entries = [
+            entries: list[Any] = [
                 {
                     "Id": order_id,
                     "MessageBody": json.dumps(
@@ -249,9 +258,10 @@ class Side:
         """Whether no mail came for a second."""
 
         def count() -> str:
-            name = "ApproximateNumberOfMessages"
-            answer = self.office.get_queue_attributes(QueueUrl=self.mailbox, AttributeNames=[name])
-            return str(answer["Attributes"][name])
+            answer = self.office.get_queue_attributes(
+                QueueUrl=self.mailbox, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+            return answer["Attributes"]["ApproximateNumberOfMessages"]
 
         before = count()
         time.sleep(1)
@@ -262,9 +272,8 @@ class Side:
         return int(table["ItemCount"])
 
     def _told(self) -> set[str]:
-        texts = [
-            mail["Message"] for mail in self.ws.mailbox.read(self.ws.find("topic", "ecommerce-orders-topic")["Arn"])
-        ]
+        topic = self.ws.need("topic", "ecommerce-orders-topic")["Arn"]
+        texts = [mail["Message"] for mail in embedded(self.ws).read(topic)]
         if self.name == TEXTBOOK:
             return {json.loads(text)["orderId"]["S"] for text in texts}
         return {order_id for text in texts for order_id in ORDER_LINE.findall(text)}
@@ -359,6 +368,9 @@ def page(
     def rates(name: str, latency: float) -> str:
         return ", ".join(f"{rate:.0f}" for rate in sorted(one.rate for one in measured[latency][name]))
 
+    def cold_import(function: str) -> Callable[[str], float]:
+        return lambda name: imports[name][function] * 1000
+
     def row(title: str, of: Callable[[str], float], form: str) -> str:
         ours, theirs = of(DESIGN), of(TEXTBOOK)
         times = f"{max(ours, theirs) / min(ours, theirs):.1f} {TIMES}" if min(ours, theirs) else ""
@@ -385,7 +397,7 @@ def page(
         row("E-mails per 1,000 orders", lambda name: per_1000(name, lambda one: one.mails), ",.0f"),
         row("Invocations per 1,000 orders", lambda name: per_1000(name, lambda one: one.invocations), ",.0f"),
         row("Handler CPU per order, ms", lambda name: per_1000(name, lambda one: one.cpu), ".2f"),
-        *[row(f"Cold import of {f}, ms", lambda name, f=f: imports[name][f] * 1000, ".0f") for f in FUNCTIONS],
+        *[row(f"Cold import of {f}, ms", cold_import(f), ".0f") for f in FUNCTIONS],
     ]
     text = (Path(__file__).parent / "page.md").read_text(encoding="utf-8").format(
         command=command, rows="\n".join(rows), rounds=len(measured[as_it_is][DESIGN]), orders=orders,
@@ -452,7 +464,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--orders", type=at_least(10), default=2000, help="orders in a round")
     parser.add_argument("--rounds", type=at_least(1), default=5, help="rounds of each side")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "docs/benchmarks.md", help="the page to write")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks.md", help="the page to write")
     options = parser.parse_args()
     # A signal ends the embedded AWS as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -461,6 +473,8 @@ def main() -> int:
         if getattr(options, option) != parser.get_default(option):
             command += f" --{option} {getattr(options, option)}"
     try:
+        say("starting the command line")
+        starts = startup.measure()
         say("importing the handlers")
         imports = import_times()
         found, triggers = measure(options.orders, options.rounds)
@@ -468,6 +482,7 @@ def main() -> int:
         say(f"Error: {error}.")
         return 1
     text, met = page(found, triggers, imports, command)
+    text += "\n" + startup.section(starts, machine())
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
     say(f"written: {options.output}; {'all targets are met' if met else 'not all targets are met'}")

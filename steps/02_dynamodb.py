@@ -1,19 +1,20 @@
-"""Step 2: the orders table. POC-Lambda-1 writes each order here; step 5 turns its stream on.
+"""Step 2: the orders table. POC-Lambda-1 writes each order here, and step 5 enables the table's stream.
 
-A DynamoDB table needs no columns, only a **key**. Ours is `orderId`, a string, the *partition key*: DynamoDB
-decides by it on which machine an order lies, so random ids spread a spike over many machines. It also makes
-orders unique, and that is what a repeated message will run into.
+A DynamoDB table needs no columns, only a **primary key**. Ours is a *partition key*: `orderId`, a string. DynamoDB
+hashes it to choose the partition that stores the order, so random ids spread a spike over many partitions. The key
+also makes orders unique, so a message that SQS delivers twice can't store an order twice.
 
-The table is paid *on demand*: nothing while nobody orders, and no capacity to guess before a spike.
+The table uses *on-demand* capacity: you pay for each request, and you don't have to plan capacity for a spike.
 """
 
-from workshop.checking import Finding, equal, rebuild
-from workshop.errors import WorkshopError
-from workshop.step import Resource, Step, Workshop
+from workshop.base.errors import WorkshopError
+from workshop.base.services import Parameters
+from workshop.build.checks import Finding, equal, rebuild
+from workshop.build.step import Resource, Step, Workshop
 
 step = Step(2, "dynamodb", "Create the orders table")
 
-KEY = {
+KEY: Parameters = {
     "AttributeDefinitions": [{"AttributeName": "orderId", "AttributeType": "S"}],
     "KeySchema": [{"AttributeName": "orderId", "KeyType": "HASH"}],
 }
@@ -21,43 +22,45 @@ KEY = {
 
 @step.resource("table", "ecommerce-orders")
 def orders_table(ws: Workshop, table: Resource) -> None:
-    """One item for each order, under its id."""
+    """The table: one item for each order."""
     dynamodb = ws.client("dynamodb")
     table.ensure(
         lambda: dynamodb.create_table(TableName=table.name, BillingMode="PAY_PER_REQUEST", Tags=ws.tag_list, **KEY)
     )
-    if not ws.looking:
-        status = lambda: dynamodb.describe_table(TableName=table.name)["Table"]["TableStatus"]  # noqa: E731
-        ws.patience.until(lambda: status() == "ACTIVE", "DynamoDB is setting up the table", 600)
 
-    def refuse(_: dict) -> None:
+    def active() -> bool:
+        return dynamodb.describe_table(TableName=table.name)["Table"]["TableStatus"] == "ACTIVE"
+
+    table.wait(active, "DynamoDB is setting up the table", 600)
+
+    def refuse(_: Parameters) -> None:
         raise WorkshopError(
-            f"The table {table.name} has another key, and a table's key cannot be changed.",
-            f"Save what it holds, then run: workshop cleanup{ws.settings.options}",
+            f"The table {table.name} has a different primary key, and DynamoDB can't change a table's key.",
+            f"Save the items you need, then run: workshop cleanup{ws.settings.options}",
         )
 
     table.converge(KEY, refuse)
     table.converge(
         {"BillingMode": "PAY_PER_REQUEST"},
         lambda change: dynamodb.update_table(TableName=table.name, **change),
-        # AWS leaves the summary out for a table that never was on demand.
+        # DynamoDB omits the summary for a table that never used on-demand capacity.
         read=lambda: table.found.get("BillingModeSummary", {"BillingMode": "PROVISIONED"}),
     )
 
 
-@step.check("the table is there and takes writes")
-def active(ws: Workshop) -> Finding:
+@step.check("the table is active")
+def takes_writes(ws: Workshop) -> Finding:
     return equal(ws.need("table", "ecommerce-orders")["TableStatus"], "ACTIVE")
 
 
-@step.check("its key is orderId, a string")
+@step.check("the partition key is orderId, a string")
 def keyed(ws: Workshop) -> Finding:
     table = ws.need("table", "ecommerce-orders")
-    # The key of a table cannot be changed.
+    # DynamoDB can't change a table's key.
     return equal({key: table[key] for key in KEY}, KEY).cured_by(rebuild(ws))
 
 
-@step.check("it is paid on demand")
+@step.check("the table uses on-demand capacity")
 def on_demand(ws: Workshop) -> Finding:
     summary = ws.need("table", "ecommerce-orders").get("BillingModeSummary", {})
     return equal(summary.get("BillingMode", "PROVISIONED"), "PAY_PER_REQUEST")

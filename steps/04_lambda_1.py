@@ -1,27 +1,40 @@
-"""Step 4: POC-Lambda-1, which takes orders out of the queue and writes them into the table.
+"""Step 4: POC-Lambda-1, which receives orders from the queue and writes them to the table.
 
-Lambda runs a function when something happens. What happens here is "there are messages in the queue", and what
-watches the queue is an **event source mapping**: it receives messages in batches, calls the function with each
-batch, and deletes the messages when the function returns.
+Lambda runs a function in response to an event. Here, the event is that messages arrive in the queue. An **event
+source mapping** polls the queue for you: it receives messages in batches, invokes the function with each batch, and
+deletes the messages when the function returns. In the Lambda console, you see it as the function's *trigger*.
 
-Two settings carry the weight. *Batching*: up to 25 messages, or what came within a second, go into one call,
-and the function writes them with one transaction. *Partial batch response*: the function names the messages
-that failed, and only those come back. Without it, one bad message would make 24 good ones repeat.
+Two settings matter most:
+
+* *Batching*: the mapping collects up to 25 messages, or whatever arrives within one second, for one invocation. The
+  function writes them in one transaction.
+* *Partial batch responses*: the function returns the ids of the messages that failed, and SQS delivers only those
+  again. Otherwise, one bad message would send 24 good ones back to the queue.
 """
 
-from workshop.checking import Finding, at_least, equal, holds
-from workshop.package import deployed, packed, settled
-from workshop.step import Resource, Step, Workshop
+from workshop.aws.owner import Description
+from workshop.base.services import Parameters
+from workshop.build.checks import Finding, at_least, equal, holds
+from workshop.build.function_code import packed
+from workshop.build.functions import (
+    ARCHITECTURES,
+    WATCHING,
+    check_function,
+    converge_function,
+    converge_trigger,
+    our_trigger,
+    trigger_between,
+)
+from workshop.build.step import Resource, Step, Workshop
 
 step = Step(4, "lambda_1", "Implement POC-Lambda-1 and connect it to the queue", needs=(1, 2, 3))
 
 SOURCE = "src/lambda/poc-lambda-1/index.py"
-WATCHING = ("Enabled", "Enabling", "Creating", "Updating")
 
 
 @step.resource("log-group", "/aws/lambda/POC-Lambda-1")
 def log_group(ws: Workshop, group: Resource) -> None:
-    """Lambda would make the log group itself, and keep everything in it for ever."""
+    """The log group. If you leave it to Lambda to create it, the log never expires."""
     logs = ws.client("logs")
     group.ensure(lambda: logs.create_log_group(logGroupName=group.name, tags=ws.tags))
     group.converge({"retentionInDays": 14}, lambda change: logs.put_retention_policy(logGroupName=group.name, **change))
@@ -29,7 +42,7 @@ def log_group(ws: Workshop, group: Resource) -> None:
 
 @step.resource("function", "POC-Lambda-1")
 def function(ws: Workshop, function: Resource) -> None:
-    """The function: one file of Python, and what it may use."""
+    """The function: one Python file, its role and its configuration."""
     lambda_, source = ws.client("lambda"), ws.source(SOURCE)
     configuration = {
         "Role": ws.need("role", "Lambda-SQS-DynamoDB")["Arn"],
@@ -42,125 +55,57 @@ def function(ws: Workshop, function: Resource) -> None:
     function.ensure(
         lambda: lambda_.create_function(
             FunctionName=function.name,
-            Architectures=["arm64"],
+            Architectures=ARCHITECTURES,
             Code={"ZipFile": packed(source)},
             Tags=ws.tags,
             **configuration,
         )
     )
-
-    def wait() -> None:
-        # A function takes no second change, and no call, while Lambda is still busy with the first.
-        now = lambda: lambda_.get_function(FunctionName=function.name)["Configuration"]  # noqa: E731
-        ws.patience.until(lambda: settled(now()), f"Lambda is setting up {function.name}", 300)
-
-    def update_configuration(changed: dict) -> None:
-        lambda_.update_function_configuration(FunctionName=function.name, **changed)
-        wait()
-
-    def update_code(_: dict) -> None:
-        lambda_.update_function_code(FunctionName=function.name, ZipFile=packed(source), Architectures=["arm64"])
-        wait()
-
-    if function.result == "created":
-        wait()
-    function.converge(configuration, update_configuration)
-    function.converge(
-        {"Code": source, "Architectures": ["arm64"]},
-        update_code,
-        read=lambda: {
-            "Code": deployed(function.found, source, ws.client.ca_bundle),
-            "Architectures": function["Architectures"],
-        },
-    )
+    converge_function(ws, function, configuration, source)
 
 
 @step.resource("event-source-mapping", "POC-Lambda-1")
 def trigger(ws: Workshop, mapping: Resource) -> None:
-    """The trigger: it watches the queue and calls the function."""
+    """The trigger: it polls the queue and invokes the function."""
     lambda_ = ws.client("lambda")
     queue = ws.need("queue", "ecommerce-orders-queue")["Arn"]
     function = ws.need("function", "POC-Lambda-1")["FunctionName"]
-    settings = {
+    settings: Parameters = {
         "BatchSize": 25,
         "MaximumBatchingWindowInSeconds": 1,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        # Five executions write what a new on-demand table takes: 2,000 orders a second. More would only be
-        # throttled, and the account's other functions need executions as well.
+        # Five concurrent executions write 2,000 orders a second, as much as a new on-demand table accepts. More would
+        # only be throttled, and take concurrency from the account's other functions.
         "ScalingConfig": {"MaximumConcurrency": 5},
     }
-
-    def of_this_queue() -> dict | None:
-        mappings = ws.find_anybodys("event-source-mapping", "POC-Lambda-1")
-        return next((one for one in mappings if one["EventSourceArn"] == queue), None)
 
     mapping.ensure(
         lambda: lambda_.create_event_source_mapping(
             FunctionName=function, EventSourceArn=queue, Tags=ws.tags, **settings
         ),
-        find=of_this_queue,
+        find=lambda: trigger_between(ws, "POC-Lambda-1", queue),
     )
-    mapping.converge(
-        settings | {"Enabled": True},
-        lambda changed: lambda_.update_event_source_mapping(UUID=mapping["UUID"], **changed),
-        read=lambda: mapping.found | {"Enabled": mapping["State"] in WATCHING},
-    )
-    if mapping.result in ("created", "updated"):
-        reason = f"the trigger of {function} is being set up"
-        ws.patience.until(lambda: (of_this_queue() or {}).get("State") == "Enabled", reason, 300)
+    converge_trigger(ws, mapping, settings)
 
 
-@step.check("the log is kept for two weeks, and not for ever")
+@step.check("the log group keeps events for two weeks")
 def log_ends(ws: Workshop) -> Finding:
     days = ws.need("log-group", "/aws/lambda/POC-Lambda-1").get("retentionInDays")
     return equal(days, 14)
 
 
-@step.check("POC-Lambda-1 is ready")
-def ready(ws: Workshop) -> Finding:
-    return equal(ws.need("function", "POC-Lambda-1")["State"], "Active")
+check_function(step, "POC-Lambda-1", role="Lambda-SQS-DynamoDB", source=SOURCE, seconds=10, megabytes=256)
 
 
-@step.check("POC-Lambda-1 runs python3.13 on arm64")
-def runtime(ws: Workshop) -> Finding:
-    function = ws.need("function", "POC-Lambda-1")
-    return equal([function["Runtime"], *function["Architectures"]], ["python3.13", "arm64"])
-
-
-@step.check("POC-Lambda-1 runs the code of this repository")
-def code(ws: Workshop) -> Finding:
-    found = deployed(ws.need("function", "POC-Lambda-1"), ws.source(SOURCE), ws.client.ca_bundle)
-    return holds(found == ws.source(SOURCE), "the same" if found == ws.source(SOURCE) else "another text", SOURCE)
-
-
-@step.check("POC-Lambda-1 starts at index.handler")
-def handler(ws: Workshop) -> Finding:
-    return equal(ws.need("function", "POC-Lambda-1")["Handler"], "index.handler")
-
-
-@step.check("POC-Lambda-1 has its own role")
-def role(ws: Workshop) -> Finding:
-    return equal(ws.need("function", "POC-Lambda-1")["Role"], ws.arn("iam", f"role/{ws.name('Lambda-SQS-DynamoDB')}"))
-
-
-@step.check("POC-Lambda-1 has time and memory enough")
-def sized(ws: Workshop) -> Finding:
-    function = ws.need("function", "POC-Lambda-1")
-    found = {key: function[key] for key in ("Timeout", "MemorySize")}
-    return holds(function["Timeout"] >= 10 and function["MemorySize"] >= 256, found, "10 seconds, 256 MB or more")
-
-
-@step.check("POC-Lambda-1 knows its table")
+@step.check("TABLE_NAME of POC-Lambda-1 is the orders table")
 def environment(ws: Workshop) -> Finding:
     found = ws.need("function", "POC-Lambda-1").get("Environment", {}).get("Variables", {})
     return equal(found.get("TABLE_NAME"), ws.name("ecommerce-orders"))
 
 
-def trigger_of(ws: Workshop) -> dict:
-    """The trigger between the queue and the function; an empty one if there is none."""
-    queue = ws.arn("sqs", ws.name("ecommerce-orders-queue"))
-    mappings = ws.find_all("event-source-mapping", "POC-Lambda-1")
-    return next((one for one in mappings if one["EventSourceArn"] == queue), {})
+def trigger_of(ws: Workshop) -> Description:
+    """Return the trigger between the queue and the function; empty if there is none."""
+    return our_trigger(ws, "POC-Lambda-1", ws.arn("sqs", ws.name("ecommerce-orders-queue")))
 
 
 @step.check("the queue triggers POC-Lambda-1")
@@ -168,17 +113,17 @@ def triggered(ws: Workshop) -> Finding:
     return holds(trigger_of(ws).get("State") in WATCHING, trigger_of(ws).get("State", "no trigger"), "Enabled")
 
 
-@step.check("messages come in batches")
+@step.check("messages arrive in batches")
 def batched(ws: Workshop) -> Finding:
     return at_least(trigger_of(ws).get("BatchSize"), 10, " messages")
 
 
-@step.check("one bad message does not repeat its whole batch")
+@step.check("only the failed messages of a batch are retried")
 def partial_failures(ws: Workshop) -> Finding:
     return equal(trigger_of(ws).get("FunctionResponseTypes"), ["ReportBatchItemFailures"])
 
 
-@step.check("a spike leaves room for the other functions of the account")
+@step.check("the trigger's concurrency is limited")
 def bounded(ws: Workshop) -> Finding:
     concurrency = trigger_of(ws).get("ScalingConfig", {}).get("MaximumConcurrency")
     return holds(concurrency and concurrency <= 100, concurrency or "no limit", "a limit of at most 100")

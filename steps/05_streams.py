@@ -1,34 +1,39 @@
-"""Step 5: the stream of the table's changes. Whatever is written to the table can be read here, in order.
+"""Step 5: DynamoDB Streams. The stream captures every write to the table, in order for each item.
 
-A **stream** keeps each change for 24 hours. It tells of an order only after the order was stored, and it tells
-of every stored order: nobody has to remember to send a message. Our stream carries the *new image*, that is the
-item as it was written, which is all that a notification needs.
+A **stream** keeps each change for 24 hours. It contains an order only after the order is stored, and it contains
+every stored order, so POC-Lambda-1 doesn't have to send a message as well. Our stream records contain the *new
+image*: the item after the write, which is all that a notification needs.
 
-Each time a stream is switched on it is a new stream with a new ARN. A trigger that points to the old one points
-to nothing, which is why step 7 must run again after this one had to switch the stream on again.
+Each time you enable a stream, you get a new stream with a new ARN. A trigger of the old stream reads nothing any
+more. If this step has to enable the stream again, run step 7 again, too.
 """
 
-from workshop.checking import Finding, equal
-from workshop.step import Resource, Step, Workshop
+from typing import Any
+
+from workshop.base.services import Parameters
+from workshop.build.checks import Finding, equal
+from workshop.build.step import Resource, Step, Workshop
 
 step = Step(5, "streams", "Enable DynamoDB Streams", needs=(2,))
 
-SPECIFICATION = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+SPECIFICATION: Parameters = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
 
 @step.resource("stream", "ecommerce-orders")
 def orders_stream(ws: Workshop, stream: Resource) -> None:
-    """The stream has no name of its own: it goes by the table's."""
+    """The stream. It has no name of its own: you find it by its table."""
     dynamodb = ws.client("dynamodb")
     table = ws.need("table", "ecommerce-orders")["TableName"]
 
-    def switch(specification: dict) -> None:
-        dynamodb.update_table(TableName=table, StreamSpecification=specification)
-        status = lambda: dynamodb.describe_table(TableName=table)["Table"]["TableStatus"]  # noqa: E731
-        ws.patience.until(lambda: status() == "ACTIVE", "DynamoDB is switching the stream", 600)
+    def active() -> bool:
+        return dynamodb.describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE"
 
-    def renew(_: dict) -> None:
-        # A running stream cannot change what it carries: off, and on again as a new one.
+    def switch(specification: Any) -> None:
+        dynamodb.update_table(TableName=table, StreamSpecification=specification)
+        stream.wait(active, "DynamoDB is updating the stream", 600)
+
+    def renew(_: Parameters) -> None:
+        # You can't change the view type of an enabled stream: disable it, then enable a new one.
         switch({"StreamEnabled": False})
         stream.ensure(lambda: switch(SPECIFICATION))
 
@@ -41,7 +46,7 @@ def streaming(ws: Workshop) -> Finding:
     return equal(ws.need("stream", "ecommerce-orders")["StreamEnabled"], True)
 
 
-@step.check("the stream carries each item as it was written")
+@step.check("stream records contain the new image")
 def new_image(ws: Workshop) -> Finding:
     return equal(ws.need("stream", "ecommerce-orders")["StreamViewType"], "NEW_IMAGE")
 

@@ -1,15 +1,19 @@
-"""Step 6: the topic that tells people. POC-Lambda-2 publishes to it, and everybody who subscribed gets an e-mail.
+"""Step 6: the SNS topic. POC-Lambda-2 publishes to it, and every subscriber gets an e-mail.
 
-A **topic** parts the one who tells from those who listen: the function does not know who reads. AWS sends a new
-subscriber one e-mail with a link, and nothing more until the link was clicked. Until then the subscription is
-*pending*; that is a state, not a fault.
+A **topic** decouples the publisher from its subscribers: the function doesn't know who they are. SNS sends a new
+subscriber one e-mail with a confirmation link, and nothing more until somebody clicks it. Until then, the
+subscription is *pending confirmation*. That's expected, not an error.
 """
 
 import json
 
 from botocore.exceptions import ClientError
 
-from workshop.checking import (
+from workshop.aws.owner import Description
+from workshop.aws.policies import Document, document, nobody_but
+from workshop.base.errors import UsageError
+from workshop.base.settings import LOCAL_EMAIL
+from workshop.build.checks import (
     Finding,
     holds,
     lets_through,
@@ -18,17 +22,14 @@ from workshop.checking import (
     somebody_to_notify,
     typed,
 )
-from workshop.errors import UsageError
-from workshop.policies import document, nobody_but
-from workshop.settings import LOCAL_EMAIL
-from workshop.step import Resource, Step, Workshop
+from workshop.build.step import Resource, Step, Workshop
 
 step = Step(6, "sns", "Create the SNS topic and its e-mail subscription", needs=(1,))
 
 
 @step.resource("topic", "ecommerce-orders-topic")
 def orders_topic(ws: Workshop, topic: Resource) -> None:
-    """The topic, and who may publish to it."""
+    """The topic, and its policy: only the role of POC-Lambda-2 can publish."""
     sns = ws.client("sns")
     publisher, arn = ws.need("role", "Lambda-DynamoDB-SNS")["Arn"], ws.arn("sns", topic.name)
     policy = json.dumps(
@@ -46,44 +47,45 @@ def orders_topic(ws: Workshop, topic: Resource) -> None:
 
 @step.resource("subscription", "ecommerce-orders-topic")
 def email_subscription(ws: Workshop, subscription: Resource) -> None:
-    """Who gets the e-mail. A second run with another --email adds a second reader."""
+    """The e-mail subscription. If you run this again with another --email, you add a second subscriber."""
     sns = ws.client("sns")
     topic = ws.need("topic", "ecommerce-orders-topic")["Arn"]
 
-    def subscribed() -> dict | None:
-        # Who unsubscribed is not among them, and has to be asked again.
+    def subscribed() -> Description | None:
+        # This excludes addresses that unsubscribed: they have to confirm again.
         everyone = ws.find_all("subscription", "ecommerce-orders-topic")
         return next((one for one in everyone if ws.settings.email in (None, one["Endpoint"])), None)
 
     def subscribe() -> None:
         address = ws.settings.email or (LOCAL_EMAIL if ws.settings.target == "local" else None)
         if address is None:
-            raise UsageError("Nobody is there to be notified.", "Add --email you@example.com.")
+            raise UsageError("There is no e-mail address to notify.", "Add --email you@example.com.")
         sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=address, ReturnSubscriptionArn=True)
 
     subscription.ensure(subscribe, find=subscribed)
-    if subscription.arn.lower().replace(" ", "") == "pendingconfirmation" and not ws.looking:
-        ws.console.note(f"{subscription['Endpoint']} has mail from AWS: click the link in it to get notifications.")
+    if subscription.arn.lower().replace(" ", "") == "pendingconfirmation":
+        subscription.note(f"AWS sent {subscription['Endpoint']} an e-mail: click its link to get notifications.")
 
 
-def policy_of(topic: dict) -> dict:
-    """A topic's policy."""
-    return json.loads(topic["Policy"])
+def policy_of(topic: Description) -> Document:
+    """Return a topic's policy."""
+    policy: Document = json.loads(topic["Policy"])
+    return policy
 
 
-@step.check("the role of POC-Lambda-2 is not kept from publishing")
+@step.check("the topic policy lets the role of POC-Lambda-2 publish")
 def function_publishes(ws: Workshop) -> Finding:
     topic, role = ws.need("topic", "ecommerce-orders-topic"), ws.arn("iam", f"role/{ws.name('Lambda-DynamoDB-SNS')}")
     return lets_through(ws, policy_of(topic), topic["Arn"], "sns:Publish", role)
 
 
-@step.check("nobody else may, whatever rights he has")
+@step.check("only the role of POC-Lambda-2 can publish")
 def nobody_else_publishes(ws: Workshop) -> Finding:
     topic, role = ws.need("topic", "ecommerce-orders-topic"), ws.arn("iam", f"role/{ws.name('Lambda-DynamoDB-SNS')}")
     return refuses_strangers(ws, policy_of(topic), topic["Arn"], "sns:Publish", role)
 
 
-@step.check("a publisher without credentials is refused", sends=True)
+@step.check("a publisher without credentials is rejected", sends=True)
 def anonymous_refused(ws: Workshop) -> Finding:
     topic = ws.need("topic", "ecommerce-orders-topic")["Arn"]
     try:
@@ -95,19 +97,19 @@ def anonymous_refused(ws: Workshop) -> Finding:
     return holds(False, "accepted", "denied")
 
 
-@step.check("plain HTTP is refused")
+@step.check("the topic rejects plain HTTP")
 def by_tls(ws: Workshop) -> Finding:
     topic = ws.need("topic", "ecommerce-orders-topic")
     return refuses_plain_http(ws, policy_of(topic), topic["Arn"], "sns:Publish")
 
 
-@step.check("somebody is subscribed by e-mail")
+@step.check("the topic has an e-mail subscription")
 def somebody_reads(ws: Workshop) -> Finding:
     readers = ws.find_all("subscription", "ecommerce-orders-topic")
     waiting = [one["Endpoint"] for one in readers if not one["Arn"].startswith("arn:")]
     found = ", ".join(one["Endpoint"] for one in readers) or "nobody"
-    found = f"{found}; waiting for a click in their mail: {waiting}" if waiting else found
-    return holds(readers, found, "a reader").cured_by(typed(ws, f"{step.command}{somebody_to_notify(ws)}"))
+    found = f"{found}; pending confirmation: {waiting}" if waiting else found
+    return holds(bool(readers), found, "a subscriber").cured_by(typed(ws, f"{step.command}{somebody_to_notify(ws)}"))
 
 
 if __name__ == "__main__":

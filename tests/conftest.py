@@ -18,17 +18,19 @@ import botocore.loaders
 import botocore.waiter
 import faults
 import pytest
+import replay
 from faults import Clock, Faults
-from support import Ran, build, run, teardown
+from support import Ran, run
+from sweeping import sweep
 
-from workshop.console import Console
+from workshop.base.console import Console
+from workshop.base.settings import Settings
+from workshop.base.state import State
+from workshop.build.opening import open_workshop
 from workshop.embedded import Embedded
-from workshop.opening import open_workshop
-from workshop.settings import Settings
-from workshop.state import State
 
 #: Seconds that one test may take, whatever hangs.
-LONGEST_TEST = 100
+LONGEST_TEST = 300
 
 # Nothing of the machine's own AWS configuration may have a say, nor a proxy between us and the loopback interface.
 for _name in list(os.environ):
@@ -42,6 +44,11 @@ os.environ |= {
     # Wide enough that no text is wrapped.
     "COLUMNS": "200",
 }
+# Every program that a test starts would be compiled again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# What runs in the background of a shell has Ctrl-C switched off, and so has what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def short_sleep(seconds: float) -> None:
@@ -130,23 +137,39 @@ def open_ws(state_dir):
     return opened
 
 
+@pytest.fixture(scope="session")
+def sharing():
+    """The context whose clients the tests of this worker share, if there is one."""
+    return []
+
+
 @pytest.fixture
-def ws(open_ws, prefix):
-    """The context of this test's participant, for whom nothing is built yet."""
-    opened = open_ws(prefix)
+def ws(open_ws, sharing, prefix):
+    """The context of this test's participant, for whom nothing is built yet.
+
+    To make clients takes longer than most tests, so tests share them, until one puts a fault layer before them.
+    """
+    if not sharing:
+        sharing.append(open_ws("somebody"))
+    opened, layers = as_participant(sharing[0], prefix), len(faults.ATTACHED)
+    listeners, waiting = [*opened.client.listeners], dict(vars(opened.waiter))
     yield opened
+    if len(faults.ATTACHED) > layers:
+        sharing.clear()
+    opened.client.listeners[:], opened.client.read_only = listeners, False
+    vars(opened.waiter).update(waiting)
     # Its pollers would slow down the tests that follow. Whatever was made has been recorded.
     if opened.state.path.exists():
-        teardown().delete_ours(opened)
+        sweep(opened)
 
 
 @pytest.fixture(scope="module")
 def built(open_ws):
     """A participant for whom everything is built, shared by a file of tests."""
     opened = open_ws(new_prefix())
-    build(opened)
+    replay.build(opened)
     yield opened
-    teardown().delete_ours(opened)
+    sweep(opened)
 
 
 @pytest.fixture
@@ -175,7 +198,7 @@ def two_sets_of_clients(open_ws):
     """To make clients takes longer than most tests: one set without, one with a fault layer before AWS."""
     plain, nasty = open_ws("somebody"), open_ws("somebody")
     nasty.clock = Clock()
-    nasty.patience.clock, nasty.patience.sleep = nasty.clock, nasty.clock.sleep
+    nasty.waiter.clock, nasty.waiter.sleep = nasty.clock, nasty.clock.sleep
     nasty.faults = Faults(nasty.clock).attach(nasty.client)
     return plain, nasty
 
@@ -185,7 +208,7 @@ def as_participant(ws, prefix):
     settings = dataclasses.replace(ws.settings, prefix=prefix)
     embedded = ws.state.embedded
     state = State.load(settings, ws.account, embedded)
-    return dataclasses.replace(ws, settings=settings, state=state, scratch={}, untagged_since=None, _needed={})
+    return dataclasses.replace(ws, settings=settings, state=state, shared={}, untagged_since=None, _needed={})
 
 
 @pytest.fixture
@@ -193,7 +216,7 @@ def calm(two_sets_of_clients, prefix):
     """This test's participant, without faults."""
     opened = as_participant(two_sets_of_clients[0], prefix)
     yield opened
-    teardown().delete_ours(opened)
+    sweep(opened)
 
 
 @pytest.fixture

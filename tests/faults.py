@@ -24,10 +24,14 @@ import botocore.waiter
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
-from workshop.aws import READS, Clients
+from workshop.aws.clients import READS, Clients
+from workshop.kinds import KINDS
 
 #: Everything that the workshop talks to.
-SERVICES = ("sts", "iam", "dynamodb", "sqs", "logs", "lambda", "sns", "apigateway", "resourcegroupstaggingapi")
+SERVICES = (
+    "sts", "apigateway", "resourcegroupstaggingapi",
+    *sorted({action.partition(":")[0] for kind in KINDS.values() for action in kind.actions}),
+)  # fmt: skip
 #: How each service says "too many calls": (status, code, message).
 THROTTLES = {
     "sts": (400, "Throttling", "Rate exceeded"),
@@ -99,6 +103,10 @@ class Body:
 
     def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
         yield self.content
+
+    def read(self, *_: Any) -> bytes:
+        content, self.content = self.content, b""
+        return content
 
 
 def answer(url: str, status: int, headers: dict[str, str], body: str) -> AWSResponse:
@@ -206,6 +214,10 @@ class Watch:
         return self.passed - self.ready
 
 
+#: The services of all clients that a layer stands before: it stays there as long as they do.
+ATTACHED: list[str] = []
+
+
 class Faults:
     """The fault layer of one workshop: the rules, in order, and the calls that passed by."""
 
@@ -238,6 +250,7 @@ class Faults:
                     self.clock.virtual = True
 
         client.meta.events.register("before-send", before_send)
+        ATTACHED.append(service)
 
     def count(self, operation: str) -> int:
         """How often an operation was tried."""

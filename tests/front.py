@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from workshop.orders.api import api_url
+
 #: Gets an order; returns the status and the message with which it is turned away, or None to let it pass.
 Rule = Callable[[dict], tuple[int, str] | None]
 
@@ -53,7 +55,7 @@ class Server(ThreadingHTTPServer):
 def standing_before(ws: Any, rule: Rule) -> Iterator[str]:
     """Stand before a participant's API; gives the URL to use instead."""
     server = Server(("127.0.0.1", 0), Front)
-    server.url, server.rule = ws.api_url(), rule
+    server.url, server.rule = api_url(ws), rule
     server.trust = ssl.create_default_context(cafile=ws.client.ca_bundle)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -30,7 +30,8 @@ def load_function(name: str, **environment: str) -> ModuleType:
     """
     spec = importlib.util.spec_from_file_location(f"function_{name}", ROOT / f"src/lambda/{name}/index.py")
     module = importlib.util.module_from_spec(spec)
-    with mock.patch.dict(os.environ, REGION | environment):
+    # boto3 keeps the session of its first plain client, with the credentials of then.
+    with mock.patch.dict(os.environ, REGION | environment), mock.patch("boto3.DEFAULT_SESSION", None):
         spec.loader.exec_module(module)
     return module
 

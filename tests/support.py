@@ -1,26 +1,35 @@
 """What the tests need beside fixtures: the command line, an independent look at the AWS, and waiting."""
 
+import atexit
+import functools
 import json
 import os
 import pty
+import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import prefork
+import pytest
+
+from workshop.build.opening import load
 from workshop.embedded import Instance
 from workshop.embedded.credentials import root_key
-from workshop.opening import load
 
 ROOT = Path(__file__).parents[1]
 #: Where `workshop` and `aws` of the virtual environment are.
 BIN = Path(sys.executable).parent
+#: The folders of programs that are the workshop.
+LESSONS = (ROOT / "steps", ROOT / "cleanup")
 #: Takes whoever answers: that the product does not is tested for itself (`test_gate`).
 WHOEVER = ssl.create_default_context()
 WHOEVER.check_hostname, WHOEVER.verify_mode = False, ssl.CERT_NONE
@@ -63,33 +72,70 @@ def reach(instance: Instance) -> dict[str, str]:
     }
 
 
-def run(*command: str, env: dict[str, str] | None = None, timeout: float = 60, **more: Any) -> Ran:
-    """Run a program of the virtual environment as a person would, without a terminal.
+@functools.cache
+def workshop_server() -> prefork.Server:
+    """What runs the workshop's commands, as long as the tests of this process."""
+    folder = tempfile.mkdtemp(prefix="prefork-")
+    server = prefork.Server("workshop", Path(folder))
+    atexit.register(shutil.rmtree, folder)
+    atexit.register(server.stop)
+    return server
+
+
+def loaded(program: str) -> prefork.Server | None:
+    """The server that has a program loaded, if there is one."""
+    path = Path(program)
+    if program != "workshop" and (path if path.is_absolute() else ROOT / path).parent not in LESSONS:
+        return None
+    workshop_server().wait()
+    return workshop_server()
+
+
+def run(
+    *command: str, env: dict[str, str] | None = None, timeout: float = 120, fresh: bool = False, **more: Any
+) -> Ran:
+    """Run a program of the virtual environment as a person would, in a process of its own, without a terminal.
 
     Args:
         command: the program (`workshop`, `aws`, a `.py` file) and its arguments.
         env: variables beside those of the test.
         timeout: seconds.
-        more: for `subprocess.run`.
+        fresh: start the Python interpreter, too, even if there is a process that has the program loaded (`prefork`).
+        more: for `subprocess.run`; without `fresh`, only `stdin` and `cwd`.
     """
     program, *arguments = command
-    start = [sys.executable, program] if program.endswith(".py") else [str(BIN / program)]
-    more = {"stdin": subprocess.DEVNULL, "cwd": ROOT} | more
-    done = subprocess.run(
-        [*start, *arguments],
-        env=os.environ | (env or {}),
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-        **more,
-    )
-    ran = Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    path = ROOT / program if program.endswith(".py") else BIN / program
+    environment, more = os.environ | (env or {}), {"stdin": subprocess.DEVNULL, "cwd": ROOT} | more
+    server = None if fresh else loaded(program)
+    if server is None:
+        start = [sys.executable] if program.endswith(".py") else []
+        done = subprocess.run(
+            [*start, path, *arguments], env=environment, capture_output=True, timeout=timeout, check=False, **more
+        )
+        code, out, err = done.returncode, done.stdout, done.stderr
+    else:
+        code, out, err = server.run([str(path), *arguments], environment, timeout=timeout, **more)
+    ran = Ran(code, out.decode(), err.decode())
     # Whatever happens, nobody wants to see this.
     assert "Traceback" not in ran.err, ran.err
     return ran
 
 
-def eventually(ask: Callable[[], Any], seconds: float = 15) -> Any:
+def sample(cases: Iterable[Any], often: Container[Any]) -> list[Any]:
+    """Parameters of a test: some in every run, those that are much like them only in `make test-exhaustive`.
+
+    Args:
+        cases: values, or parameters of pytest.
+        often: what is tried in every run: such values, or ids of such parameters.
+    """
+    parameters = [case if hasattr(case, "marks") else pytest.param(case, id=str(case)) for case in cases]
+    return [
+        one if one.id in often else pytest.param(*one.values, id=one.id, marks=(*one.marks, pytest.mark.exhaustive))
+        for one in parameters
+    ]
+
+
+def eventually(ask: Callable[[], Any], seconds: float = 60) -> Any:
     """Ask until the answer is true, and return it; the last answer when the time is over."""
     end = time.monotonic() + seconds
     while not (answer := ask()) and time.monotonic() < end:
@@ -106,11 +152,11 @@ def hurry(ws) -> None:
         time.sleep(0.01)
         ahead[0] += max(seconds, 1.0)
 
-    ws.patience.clock, ws.patience.sleep = lambda: ahead[0], sleep
+    ws.waiter.clock, ws.waiter.sleep = lambda: ahead[0], sleep
 
 
-def build(ws, upto: int = 8) -> None:
-    """Run the steps up to a number."""
+def build(ws, upto: int | None = None) -> None:
+    """Run the steps up to a number; all of them without one."""
     for step in ws.steps[:upto]:
         step.run(ws)
 
@@ -191,6 +237,22 @@ def messages(ws, base: str = "ecommerce-orders-queue") -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     url = sqs.get_queue_url(QueueName=ws.name(base))["QueueUrl"]
     return sum(int(n) for n in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())
+
+
+def refused_by_the_function(ws, body: str) -> str:
+    """Let POC-Lambda-1 refuse a message as often as it takes; returns its id."""
+    dead = "ecommerce-orders-dlq"
+    sqs, url = ws.client("sqs"), ws.find("queue", "ecommerce-orders-queue")["QueueUrl"]
+    dead_letters = {"deadLetterTargetArn": ws.arn("sqs", ws.name(dead)), "maxReceiveCount": 1}
+    sqs.set_queue_attributes(
+        QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(dead_letters), "VisibilityTimeout": "1"}
+    )
+    try:
+        message = send(ws, "ecommerce-orders-queue", body)
+        assert eventually(lambda: messages(ws, dead) == 1)
+    finally:
+        ws.steps[2].run(ws)
+    return message
 
 
 def report_failure(ws, order_id: str, lost_stream: str = "") -> str:
@@ -322,52 +384,83 @@ def snapshot(ws) -> dict[str, Any]:
 
 def describe(client: Callable[[str], Any], kind: str, one: dict[str, Any]) -> tuple[str, Any]:
     """All that a service says of one thing in its list: its name, and the description."""
-    iam, apigateway = client("iam"), client("apigateway")
-    match kind:
-        case "role":
-            name = one["RoleName"]
-            return name, [
-                iam.get_role(RoleName=name),
-                sorted(p["PolicyArn"] for p in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]),
-                iam.list_role_policies(RoleName=name)["PolicyNames"],
-            ]
-        case "policy":
-            policy = iam.get_policy(PolicyArn=one["Arn"])["Policy"]
-            return policy["PolicyName"], [
-                policy,
-                iam.get_policy_version(PolicyArn=one["Arn"], VersionId=policy["DefaultVersionId"]),
-            ]
-        case "table":
-            table = client("dynamodb").describe_table(TableName=one["name"])["Table"]
-            return one["name"], [table, client("dynamodb").list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]]
-        case "queue":
-            sqs, url = client("sqs"), one["name"]
-            attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-            return url.split("/")[-1], [attributes, sqs.list_queue_tags(QueueUrl=url).get("Tags")]
-        case "function":
-            return one["FunctionName"], client("lambda").get_function(FunctionName=one["FunctionName"])
-        case "mapping":
-            enabled = one["State"] in ("Enabled", "Enabling", "Creating", "Updating")
-            return one["FunctionArn"] + one["EventSourceArn"], [one, enabled]
-        case "topic":
-            return one["TopicArn"], [
-                client("sns").get_topic_attributes(TopicArn=one["TopicArn"])["Attributes"],
-                client("sns").list_tags_for_resource(ResourceArn=one["TopicArn"])["Tags"],
-            ]
-        case "subscription":
-            return one["SubscriptionArn"], one
-        case "rest-api":
-            api = {"restApiId": one["id"]}
-            resources = apigateway.get_resources(**api, embed=["methods"], limit=500)["items"]
-            return one["name"], [
-                one,
-                apigateway.get_tags(resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{one['id']}")["tags"],
-                apigateway.get_models(**api, limit=500)["items"],
-                apigateway.get_request_validators(**api, limit=500)["items"],
-                sorted(resources, key=lambda resource: resource["path"]),
-                apigateway.get_stages(**api)["item"],
-            ]
-        case "log-group":
-            arn = one["arn"].removesuffix(":*")
-            return one["logGroupName"], [one, client("logs").list_tags_for_resource(resourceArn=arn)["tags"]]
-    raise AssertionError(kind)
+    return DESCRIBE[kind](client, one)
+
+
+def _role(client, one):
+    iam, name = client("iam"), one["RoleName"]
+    return name, [
+        iam.get_role(RoleName=name),
+        sorted(p["PolicyArn"] for p in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]),
+        iam.list_role_policies(RoleName=name)["PolicyNames"],
+    ]
+
+
+def _policy(client, one):
+    iam, arn = client("iam"), one["Arn"]
+    policy = iam.get_policy(PolicyArn=arn)["Policy"]
+    version = iam.get_policy_version(PolicyArn=arn, VersionId=policy["DefaultVersionId"])
+    return policy["PolicyName"], [policy, version]
+
+
+def _table(client, one):
+    dynamodb = client("dynamodb")
+    table = dynamodb.describe_table(TableName=one["name"])["Table"]
+    return one["name"], [table, dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]]
+
+
+def _queue(client, one):
+    sqs, url = client("sqs"), one["name"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    return url.split("/")[-1], [attributes, sqs.list_queue_tags(QueueUrl=url).get("Tags")]
+
+
+def _function(client, one):
+    return one["FunctionName"], client("lambda").get_function(FunctionName=one["FunctionName"])
+
+
+def _mapping(client, one):
+    enabled = one["State"] in ("Enabled", "Enabling", "Creating", "Updating")
+    return one["FunctionArn"] + one["EventSourceArn"], [one, enabled]
+
+
+def _topic(client, one):
+    sns, arn = client("sns"), one["TopicArn"]
+    attributes = sns.get_topic_attributes(TopicArn=arn)["Attributes"]
+    return arn, [attributes, sns.list_tags_for_resource(ResourceArn=arn)["Tags"]]
+
+
+def _subscription(client, one):
+    return one["SubscriptionArn"], one
+
+
+def _rest_api(client, one):
+    apigateway, api = client("apigateway"), {"restApiId": one["id"]}
+    resources = apigateway.get_resources(**api, embed=["methods"], limit=500)["items"]
+    return one["name"], [
+        one,
+        apigateway.get_tags(resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{one['id']}")["tags"],
+        apigateway.get_models(**api, limit=500)["items"],
+        apigateway.get_request_validators(**api, limit=500)["items"],
+        sorted(resources, key=lambda resource: resource["path"]),
+        apigateway.get_stages(**api)["item"],
+    ]
+
+
+def _log_group(client, one):
+    arn = one["arn"].removesuffix(":*")
+    return one["logGroupName"], [one, client("logs").list_tags_for_resource(resourceArn=arn)["tags"]]
+
+
+DESCRIBE = {
+    "role": _role,
+    "policy": _policy,
+    "table": _table,
+    "queue": _queue,
+    "function": _function,
+    "mapping": _mapping,
+    "topic": _topic,
+    "subscription": _subscription,
+    "rest-api": _rest_api,
+    "log-group": _log_group,
+}

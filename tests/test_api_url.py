@@ -10,15 +10,16 @@ import pytest
 from faults import Faults
 from support import mails
 
-from workshop.aws import Clients
+from workshop.aws.clients import Clients
+from workshop.aws.waiter import Waiter
+from workshop.base.console import Console
+from workshop.base.http import post
+from workshop.base.settings import Settings
+from workshop.base.state import State
+from workshop.build.opening import OpenWorkshop, load_steps
 from workshop.commands.verify import grade
-from workshop.console import Console
-from workshop.context import Workshop
-from workshop.opening import load_steps
-from workshop.settings import Settings
-from workshop.state import State
-from workshop.waiting import Patience
-from workshop.web import post
+from workshop.orders import probe
+from workshop.orders.api import api_url
 
 
 @pytest.mark.parametrize(
@@ -48,24 +49,28 @@ def test_the_url_does_not_depend_on_how_aws_is_called(tmp_path, monkeypatch, reg
     for name, value in (variables | {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}).items():
         monkeypatch.setenv(name, value)
     settings = Settings(target="aws", region=region, prefix="alice", state_dir=tmp_path)
-    patience = Patience(print)
-    clients = Clients(boto3.Session(region_name=region), patience)
+    waiter = Waiter(print)
+    clients = Clients(boto3.Session(region_name=region), waiter)
     # Nothing of this test goes out.
     layer = Faults().attach(clients)
     tags = settings.tags
     layer.pretend("GetRestApis", lambda _: {"item": [{"id": "a1b2c3", "name": "alice-ecommerce-orders-api"}]})
     layer.pretend("GetTags", lambda _: {"tags": tags})
     layer.pretend("GetStages", lambda _: {"item": [{"stageName": "dev", "deploymentId": "d1"}]})
-    role = "arn:aws:iam::123456789012:role/alice-APIGateway-SQS"
-    method = {"httpMethod": "POST", "methodIntegration": {"credentials": role}}
-    resource = {"id": "r1", "path": "/orders", "resourceMethods": {"POST": method}}
-    layer.pretend("GetResources", lambda _: {"item": [resource]})
-    ws = Workshop(
-        settings=settings, account="123456789012", partition="aws", identity="arn:aws:iam::123456789012:user/alice",
-        client=clients, state=State.load(settings, "123456789012"), console=Console(), patience=patience,
-        steps=load_steps(),
+    partition = clients("sts").meta.partition
+    integration = {
+        "uri": f"arn:{partition}:apigateway:{region}:sqs:path/123456789012/alice-ecommerce-orders-queue",
+        "credentials": f"arn:{partition}:iam::123456789012:role/alice-APIGateway-SQS",
+    }
+    post_orders = {"/orders": {"post": {"x-amazon-apigateway-integration": integration}}}
+    layer.pretend("GetExport", lambda _: {"paths": post_orders})
+    steps = load_steps()
+    ws = OpenWorkshop(
+        settings=settings, account="123456789012", partition=partition, identity="arn:aws:iam::123456789012:user/alice",
+        client=clients, state=State.load(settings, "123456789012"), console=Console(), waiter=waiter,
+        steps=steps, parts=[part for step in steps for part in step.parts],
     )  # fmt: skip
-    assert ws.api_url() == f"https://a1b2c3.{host}/dev/orders"
+    assert api_url(ws) == f"https://a1b2c3.{host}/dev/orders"
 
 
 class Reluctant:
@@ -74,8 +79,8 @@ class Reluctant:
     https://repost.aws/knowledge-center/api-gateway-troubleshoot-403-forbidden
     """
 
-    def __init__(self, ws: Workshop, status: int, seconds: float) -> None:
-        url, bundle, self.refused = ws.api_url(), ws.client.ca_bundle, 0
+    def __init__(self, ws: OpenWorkshop, status: int, seconds: float) -> None:
+        url, bundle, self.refused = api_url(ws), ws.client.ca_bundle, 0
         ready = time.monotonic() + seconds
 
         front = self
@@ -109,7 +114,7 @@ def reluctant(built, monkeypatch):
 
     def put(status: int, seconds: float) -> Reluctant:
         fronts.append(Reluctant(built, status, seconds))
-        monkeypatch.setattr(Workshop, "api_url", lambda _: fronts[-1].url)
+        monkeypatch.setattr(probe, "api_url", lambda _: fronts[-1].url)
         return fronts[-1]
 
     yield put
@@ -133,12 +138,12 @@ def test_the_first_answers_after_a_deployment_are_waited_for(built, reluctant, s
 @pytest.mark.parametrize("status", [403, 404])
 def test_an_api_that_refuses_for_ever_is_red(built, reluctant, monkeypatch, status):
     front = reluctant(status, 1000)
-    fast = Patience(built.console.note, lambda seconds: time.sleep(seconds / 50), lambda: time.monotonic() * 50)
-    monkeypatch.setattr(built, "patience", fast)
+    fast = Waiter(built.console.note, lambda seconds: time.sleep(seconds / 50), lambda: time.monotonic() * 50)
+    monkeypatch.setattr(built, "waiter", fast)
     verdicts = {verdict.name: verdict for verdict in grade(built, [built.steps[7]])}
-    assert not verdicts["a good order is accepted"].passed
-    assert not verdicts["an order without a product is refused"].passed
-    assert str(status) in verdicts["a good order is accepted"].detail
+    assert not verdicts["a valid order is accepted"].passed
+    assert not verdicts["an order without a product is rejected"].passed
+    assert str(status) in verdicts["a valid order is accepted"].detail
     # It is waited for once, and not by each of the checks again.
     asked = len([check for check in built.steps[7].checks if check.sends])
     assert front.refused < asked + 25

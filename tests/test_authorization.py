@@ -6,7 +6,9 @@ import pytest
 from authorization import without_effect
 from support import listings
 
-from workshop.participant import participant_policy
+from workshop.build.boundary import boundary_policy
+from workshop.build.participant import PARTS, participant_policy
+from workshop.commands.policy import policy
 
 
 def statement(action, resource="*", effect="Allow", **condition) -> dict:
@@ -29,6 +31,10 @@ GOOD = {
     "a stream": statement("dynamodb:GetRecords", STREAM),
     "the streams of a log group": statement("logs:PutLogEvents", f"{GROUP}:*"),
     "a role in a path": statement("iam:GetRole", ROLE.replace("alice", "workshop/alice")),
+    "all but some actions": {
+        "Statement": [{"Effect": "Deny", "NotAction": ["sqs:SendMessage", "sns:Publish"], "Resource": "*"}]
+    },
+    "whose role it is": statement("sqs:SendMessage", QUEUE, StringEquals={"aws:PrincipalTag/Participant": "alice"}),
     "a variable": statement("iam:SimulatePrincipalPolicy", "arn:aws:iam::123456789012:user/${aws:username}"),
     "an API": statement("apigateway:PATCH", "arn:aws:apigateway:us-east-1::/restapis/*"),
     "an API's tags": statement("apigateway:PUT", "arn:aws:apigateway:us-east-1::/tags/*"),
@@ -59,6 +65,18 @@ BAD = {
         statement(["iam:CreateRole", "iam:AttachRolePolicy"], ROLE, ArnLike={"iam:PolicyARN": "x"}),
         "brings iam:PolicyARN",
     ),
+    "no action among those that are left out": (
+        {"Statement": [{"Effect": "Deny", "NotAction": ["sqs:SendMesage", "sns:Publish"], "Resource": "*"}]},
+        "sqs:SendMesage: there is no such action",
+    ),
+    "a variable that nothing fills": (
+        statement("sqs:SendMessage", "arn:aws:sqs:us-east-1:123456789012:${aws:PrincipleTag/Participant}-orders"),
+        "${aws:PrincipleTag/Participant}: there is no such key",
+    ),
+    "a global key that there is not": (
+        statement("sqs:SendMessage", QUEUE, Bool={"aws:SecureTransprot": "false"}, effect="Deny"),
+        "brings aws:SecureTransprot",
+    ),
     "a tag where nothing is tagged": (statement("sqs:SendMessage", QUEUE, StringEquals=OURS), "aws:RequestTag"),
 }
 
@@ -75,8 +93,31 @@ def test_what_has_none_is_found(case):
     assert problem in found
 
 
-def test_the_participants_policy(ws):
-    assert without_effect(participant_policy(ws)) == []
+@pytest.mark.parametrize("prefix", ["", "alice", "a" * 44], ids=["no prefix", "a prefix", "the longest prefix"])
+@pytest.mark.parametrize("part", ["", *PARTS], ids=["in one", *PARTS])
+def test_the_participants_policy(open_ws, prefix, part):
+    assert without_effect(participant_policy(open_ws(prefix), part)) == []
+
+
+@pytest.mark.parametrize("boundary", [False, True], ids=["the policy", "the boundary"])
+def test_what_the_command_prints(ws, monkeypatch, capsys, boundary):
+    # As on AWS: for the embedded AWS, conditions that it does not know are left out.
+    monkeypatch.setattr("workshop.commands.policy.adapt", lambda document: document)
+    policy(ws, print_boundary=boundary)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == (boundary_policy(ws) if boundary else participant_policy(ws))
+    assert without_effect(printed) == []
+
+
+def test_each_wrong_right_of_the_boundary_is_found(ws):
+    # The action of another service, one that does not exist, one that takes no resource, a resource of another kind.
+    for wrong, problem in {
+        "sns:Publish": "sns:Publish on arn:aws:sqs", "sqs:SendMesage": "no such action",
+        "sqs:ListQueues": "sqs:ListQueues on arn:aws:sqs", "dynamodb:PutItem": "dynamodb:PutItem on arn:aws:sqs",
+    }.items():  # fmt: skip
+        document = boundary_policy(ws)
+        document["Statement"][0]["Action"] = [*document["Statement"][0]["Action"], wrong]
+        assert any(problem in found for found in without_effect(document)), wrong
 
 
 def test_what_the_steps_write(built):

@@ -8,8 +8,8 @@ from awscli.clidriver import create_clidriver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workshop.awscli import render
-from workshop.package import packed
+from workshop.awscli.render import render
+from workshop.build.function_code import packed
 
 #: Every operation that the steps, the checks and the clean-up call with parameters.
 OPERATIONS = {
@@ -43,7 +43,7 @@ DRIVER = create_clidriver()
 PACKAGE = packed("a function")
 MODELS = DRIVER.session
 
-# Signs that shells and parsers stumble over, beside the ordinary ones.
+# Characters that shells and parsers stumble over, beside the ordinary ones.
 TEXT = st.text(
     st.one_of(
         st.sampled_from(" '\"\\$`!&|;<>(){}[]=,:*?~#%@-+\n\té🧽"), st.characters(codec="utf-8", exclude_characters="\0")

@@ -16,13 +16,13 @@ from break_ins import ACCOUNT, BOBS, BOUNDARY, NEEDED, OF_BOB, REGION, ROLE, TAB
 from support import ROOT, build, eventually, teardown
 from test_doctor_policy import User, printed_policy, user  # noqa: F401 (a fixture)
 
-from workshop.boundary import ANYWHERE, RIGHTS, boundary_arn, boundary_policy
+from workshop.aws.evaluator import evaluate
+from workshop.base.settings import Settings
+from workshop.build.boundary import ANYWHERE, RIGHTS, boundary_arn, boundary_policy
+from workshop.build.function_code import packed
+from workshop.build.opening import load
+from workshop.build.participant import PARTS, participant_policy
 from workshop.embedded import adapt
-from workshop.evaluator import evaluate
-from workshop.opening import load
-from workshop.package import packed
-from workshop.participant import PARTS, participant_policy
-from workshop.settings import Settings
 
 
 @pytest.fixture(scope="module")

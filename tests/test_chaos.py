@@ -22,12 +22,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import ROOT, build, eventually, mails, messages, post
 
+from workshop.base.console import Console
+from workshop.base.settings import Settings
+from workshop.build.function_code import packed
+from workshop.build.opening import open_workshop
 from workshop.commands.redrive import redrive
-from workshop.console import Console
-from workshop.mail import ORDER_LINE
-from workshop.opening import open_workshop
-from workshop.package import packed
-from workshop.settings import Settings
+from workshop.orders.api import api_url
+from workshop.orders.mail import ORDER_LINE
 
 SEED = 20260101
 #: What becomes of an invocation, and how often of a hundred.
@@ -101,7 +102,7 @@ class Chaos:
 
     def __init__(self, ws, folder) -> None:
         self.ws, self.folder = ws, folder
-        self.url, self.queue = ws.api_url(), ws.find("queue", "ecommerce-orders-queue")["QueueUrl"]
+        self.url, self.queue = api_url(ws), ws.find("queue", "ecommerce-orders-queue")["QueueUrl"]
         #: What was sent, and accepted, under each order id.
         self.accepted: dict[str, list[dict]] = {}
 

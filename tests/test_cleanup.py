@@ -8,15 +8,32 @@ import runpy
 import subprocess
 
 import pytest
-from support import BIN, ROOT, build, census, eventually, hurry, looked_at, messages, post, row, run, snapshot, teardown
+from replay import build
+from support import (
+    BIN,
+    ROOT,
+    census,
+    eventually,
+    hurry,
+    looked_at,
+    messages,
+    post,
+    row,
+    run,
+    sample,
+    snapshot,
+    teardown,
+)
 
+from workshop.build.step import Resource, Step
+from workshop.commands.build import run_steps
 from workshop.commands.clean import cleanup, remaining_is_failure
 from workshop.kinds import KINDS, PART_OF, Kind
-from workshop.step import Resource, Step
+from workshop.orders.api import api_url
 
 #: The command line, without the minute that AWS's index of tags is given.
 IMPATIENT = (
-    "import sys; from workshop.opening import load; load('cleanup/teardown.py').INDEX_LAGS = 0.0;"
+    "import sys; from workshop.build.opening import load; load('cleanup/teardown.py').INDEX_LAGS = 0.0;"
     "sys.argv[0] = 'workshop'; from workshop.cli import main; main()"
 )
 
@@ -46,7 +63,7 @@ def test_a_second_time_there_is_nothing_to_do(ws, state_dir, prefix, command):
     assert census(ws) == []
 
 
-@pytest.mark.parametrize("upto", range(9))
+@pytest.mark.parametrize("upto", sample(range(9), ("0", "1", "4", "7")))
 def test_half_built(ws, upto):
     build(ws, upto)
     made = len(census(ws))
@@ -87,7 +104,8 @@ def neighbours(open_ws, ws, prefix):
 def test_neighbours_stay_as_they_are(ws, neighbours):
     build(ws)
     for other in neighbours:
-        build(other)
+        # Who has no prefix builds as everybody does.
+        build(other) if other.settings.prefix else run_steps(other, other.steps, "up")
     theirs = [(looked_at(other), other.state.path.read_bytes()) for other in neighbours]
     before = snapshot(neighbours[0])
     # The shortest name, and the one without a prefix, match most.
@@ -98,7 +116,7 @@ def test_neighbours_stay_as_they_are(ws, neighbours):
     assert snapshot(stays) == before
     assert {r.result for r in looked_at(stays)} == {"present"}
     assert stays.state.path.read_bytes() == theirs[0][1]
-    status, answer = post(stays.api_url(), json.dumps({"productId": "1", "quantity": 1}))
+    status, answer = post(api_url(stays), json.dumps({"productId": "1", "quantity": 1}))
     assert status == 202
     assert row(stays, answer["messageId"])
 
@@ -200,7 +218,7 @@ def test_a_policy_that_somebody_elses_role_uses_goes_too(ws):
 
 def test_while_orders_are_on_their_way(ws):
     build(ws)
-    url, order = ws.api_url(), json.dumps({"productId": "1", "quantity": 1})
+    url, order = api_url(ws), json.dumps({"productId": "1", "quantity": 1})
     assert {post(url, order)[0] for _ in range(12)} == {202}
     assert cleanup(ws)["remaining"] == []
     # A function that was still at work may have written its last line by now.
@@ -210,7 +228,7 @@ def test_while_orders_are_on_their_way(ws):
 def test_orders_that_nobody_took_go_with_their_queue(ws):
     build(ws, 3)
     ws.steps[7].run(ws)
-    assert post(ws.api_url(), json.dumps({"productId": "1", "quantity": 1}))[0] == 202
+    assert post(api_url(ws), json.dumps({"productId": "1", "quantity": 1}))[0] == 202
     assert eventually(lambda: messages(ws)) == 1
     assert cleanup(ws)["remaining"] == []
     assert census(ws) == []
@@ -233,9 +251,8 @@ def test_a_killed_build_is_cleaned_up(ws, state_dir, prefix):
 
 def test_everything_that_is_declared_can_be_deleted(ws):
     declared = {declaration.kind for step in ws.steps for declaration in step.declarations}
-    assert len(declared) == 16
     # What is deleted last in such a chain is deleted by a call of its own.
-    assert {PART_OF.get(kind, kind) for kind in declared} <= teardown().DELETE.keys()
+    assert {PART_OF.get(kind, kind) for kind in declared} <= set(teardown().ORDER)
 
 
 def test_a_step_declares_no_unknown_kind():
@@ -255,7 +272,7 @@ def test_a_kind_that_nobody_deletes_is_no_kind(monkeypatch):
 
 def test_what_has_no_name_of_its_own_is_not_made_unless_it_can_be_found(ws):
     made = []
-    model = Resource(ws, 8, "request-model", "Order")
+    model = Resource(ws, 8, "request-model", "Order", "Order")
     with pytest.raises(LookupError, match="request-model"):
         model.ensure(lambda: made.append(1))
     assert made == []

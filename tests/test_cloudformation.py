@@ -10,8 +10,8 @@ import pytest
 import yaml
 from support import BIN, ROOT, run
 
-from workshop.opening import load
-from workshop.regions import mark
+from workshop.build.opening import load
+from workshop.kinds.regions import mark
 
 FOLDER = ROOT / "infrastructure/cloudformation"
 SCRIPTS = ROOT / "infrastructure/scripts"

@@ -6,7 +6,15 @@ import random
 import pytest
 from support import run
 
-from workshop.commands.cost import FULL_EMAIL, FULL_WRITE, POLLERS, SECONDS_A_MONTH, WINDOW, empty_receives, shared
+from workshop.commands.cost import (
+    ORDERS_PER_EMAIL,
+    ORDERS_PER_WRITE,
+    POLLERS,
+    SECONDS_A_MONTH,
+    WINDOW,
+    batches_of,
+    empty_receives,
+)
 
 ON_AWS = {
     "orders": 2_000, "ordersPerSecond": 400.0, "writerCalls": 100, "notifierCalls": 20, "publishes": 20,
@@ -66,9 +74,9 @@ def test_a_small_spike_says_nothing(cost):
 
 @pytest.mark.parametrize("rate", [0.001, 1.0, 40.0, 1e6])
 def test_no_batch_is_more_than_full(rate):
-    calls = shared(1_000, rate)
-    assert 1_000 / FULL_WRITE <= calls["writerCalls"] <= 1_000
-    assert 1_000 / FULL_EMAIL <= calls["publishes"] == calls["notifierCalls"] <= 1_000
+    calls = batches_of(1_000, rate)
+    assert 1_000 / ORDERS_PER_WRITE <= calls["writerCalls"] <= 1_000
+    assert 1_000 / ORDERS_PER_EMAIL <= calls["publishes"] == calls["notifierCalls"] <= 1_000
 
 
 def test_the_triggers_are_those_that_are_built(built):
@@ -76,7 +84,7 @@ def test_the_triggers_are_those_that_are_built(built):
     for function in ("POC-Lambda-1", "POC-Lambda-2"):
         (trigger,) = built.find_all("event-source-mapping", function)
         found[function] = (trigger["BatchSize"], trigger["MaximumBatchingWindowInSeconds"])
-    assert found == {"POC-Lambda-1": (FULL_WRITE, WINDOW), "POC-Lambda-2": (FULL_EMAIL, WINDOW)}
+    assert found == {"POC-Lambda-1": (ORDERS_PER_WRITE, WINDOW), "POC-Lambda-2": (ORDERS_PER_EMAIL, WINDOW)}
 
 
 def test_what_sqs_bills_adds_up(cost):

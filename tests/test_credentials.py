@@ -11,9 +11,10 @@ from conftest import new_prefix
 from support import run
 
 from workshop import notebook
-from workshop.aws_errors import explain
+from workshop.aws.error_messages import explain
+from workshop.base.errors import UsageError, WorkshopError
 from workshop.embedded import Embedded
-from workshop.errors import UsageError, WorkshopError
+from workshop.notebook.errors import show_error
 
 READER = "trainee@example.com"
 
@@ -162,7 +163,7 @@ def said_in_a_notebook(error: Exception) -> str:
             self.shown = lines
 
     shell = Shell()
-    notebook._one_line(shell, type(error), error, sys.exc_info()[2])
+    show_error(shell, type(error), error, sys.exc_info()[2])
     (line,) = shell.shown
     return line.partition("\x1b[0m ")[2]
 

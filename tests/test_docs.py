@@ -1,4 +1,4 @@
-"""The documentation: what it names is there, its links lead somewhere, and the README's walk runs."""
+"""The documentation: what it names is there, its links lead somewhere, and the walkthrough runs."""
 
 import os
 import re
@@ -9,7 +9,8 @@ import pytest
 import typer
 from support import ROOT
 
-from workshop.cli import app, join_commands
+from workshop.base.spelling import step_names
+from workshop.cli import app, register_commands
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ PLACEHOLDER = re.compile(r"\[.*|[A-Z][A-Z_]+|N|C|…")
 def commands() -> dict[str, set[str]]:
     """Every command with its options, asked of the command line itself: `{"local start": {"--target", …}}`."""
     if not app.registered_commands:
-        join_commands()
+        register_commands()
     found = {}
 
     def walk(command, names):
@@ -70,6 +71,7 @@ def test_named_commands_exist(page, commands):
             continue
         plain = [word for word in words if not word.startswith("-")]
         name = " ".join(plain[:2]) if plain and plain[0] in groups else " ".join(plain[:1])
+        name = step_names(commands).get(name, name)
         if not name or PLACEHOLDER.fullmatch(name) or name in groups:
             continue
         if name not in commands:
@@ -80,22 +82,48 @@ def test_named_commands_exist(page, commands):
     assert wrong == []
 
 
-def test_the_readme_names_every_command_and_option(commands):
-    readme = PAGES["README.md"].read_text(encoding="utf-8")
-    assert [name for name in commands if f"| `workshop {name}" not in readme] == []
+def page_text(page: str) -> str:
+    return PAGES[page].read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short():
+    assert len(page_text("README.md").splitlines()) <= 300
+
+
+def test_the_readme_names_every_command(commands):
+    assert [name for name in commands if f"| `workshop {name}" not in page_text("README.md")] == []
+
+
+def test_the_reference_names_every_option(commands):
+    reference = page_text("docs/guides/commands.md")
     options = set().union(*(commands[name] for name in commands)) - {"--help"}
-    # An order's fields are explained by `workshop order --help`.
-    own = {"--product-id", "--product-name", "--quantity", "--customer-email", "--order-id"}
-    assert [option for option in sorted(options - own) if option not in readme] == []
+    assert len(options) > 20
+    assert [option for option in sorted(options) if f"`{option}" not in reference] == []
 
 
-def test_the_readme_names_every_variable(commands):
+def test_the_reference_names_every_variable(commands):
     assert "up" in commands
     parameters = typer.main.get_command(app).commands["up"].params
     variables = {p.envvar for p in parameters if getattr(p, "envvar", None)}
-    readme = PAGES["README.md"].read_text(encoding="utf-8")
     assert len(variables) >= 7
-    assert [name for name in variables if f"`{name}`" not in readme] == []
+    assert [name for name in variables if f"`{name}`" not in page_text("docs/guides/commands.md")] == []
+
+
+def test_every_guide_is_in_the_readmes_list():
+    guides = [page for page in PAGES if page.startswith("docs/")]
+    assert len(guides) > 5
+    assert [page for page in guides if f"]({page})" not in page_text("README.md")] == []
+
+
+def test_messages_explained_are_messages_printed():
+    """The first column of the tables of troubleshooting quotes what the workshop's source prints."""
+    sources = [path for place in ("src", "steps", "cleanup") for path in (ROOT / place).rglob("*.py")]
+    printed = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    rows = re.findall(r"^\| ([^|]+) \|", page_text("docs/guides/troubleshooting.md"), re.MULTILINE)
+    quoted = [text for row in rows for text in re.findall(r"`([^`]+)`", row) if " " in text or text.endswith(":")]
+    others = {"workshop: command not found"}  # a shell's
+    assert len(quoted) > 12
+    assert [text for text in quoted if text not in printed and text not in others] == []
 
 
 def anchors(path: Path) -> set[str]:
@@ -127,15 +155,15 @@ def test_nobodys_mailbox_stands_in_a_page(page):
 
 
 def walk() -> list[list[str]]:
-    """The commands of the README that are marked for running, in order."""
-    blocks = WALK.findall(PAGES["README.md"].read_text(encoding="utf-8"))
+    """The commands of the walkthrough that are marked for running, in order."""
+    blocks = WALK.findall(page_text("docs/guides/walkthrough.md"))
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("$ workshop ")]
     return [shlex.split(line)[2:] for line in lines]
 
 
 def test_the_walk_goes_through_everything(commands):
     names = [words[0] for words in walk()]
-    steps = [name for name in commands if re.match(r"0\d_", name)]
+    steps = [name for name in commands if re.match(r"\d\d_", name)]
     assert [name for name in names if name in steps] == steps
     assert {"verify", "order", "inbox", "status", "spike", "redrive", "cost", "cleanup", "local"} <= set(names)
 
@@ -146,6 +174,6 @@ def test_the_walk_runs(own_cli, own_state_dir):
         ran = own_cli(*words, timeout=90)
         assert ran.code == 0, f"workshop {' '.join(words)}: {ran.err}"
         said[words[0]] = ran.out
-    assert "The order has gone all the way." in said["order"]
+    assert "The order passed every hop." in said["order"]
     assert "Nothing is left" in said["cleanup"]
     assert os.listdir(own_state_dir)

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,10 +16,11 @@ import pytest
 from conftest import short_sleep
 from support import BIN, ROOT, build, eventually, post, row, run
 
-from workshop.console import Console
+from workshop.base.console import Console
+from workshop.base.settings import Settings
+from workshop.build.opening import open_workshop
 from workshop.embedded import Embedded
-from workshop.opening import open_workshop
-from workshop.settings import Settings
+from workshop.orders.api import api_url
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_only_the_records_of_the_gone_one_are_let_go(own_cli, embedded, own_stat
 def test_a_killed_leader_leaves_nothing_running(own_cli, own_state_dir, embedded):
     ws = open_workshop(Settings(state_dir=own_state_dir), Console(), short_sleep)
     build(ws)
-    order = post(ws.api_url(), json.dumps({"productId": "1", "quantity": 1}))[1]["messageId"]
+    order = post(api_url(ws), json.dumps({"productId": "1", "quantity": 1}))[1]["messageId"]
     assert row(ws, order)
     instance = embedded.running()
     group = [int(p.name) for p in Path("/proc").glob("[0-9]*") if group_of(int(p.name)) == instance.pid]
@@ -356,13 +356,13 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path, how):
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     record = eventually(lambda: list(tmp_path.glob("workshop-demo-*/embedded.json")))
     pid = eventually(lambda: record[0].read_text() and json.loads(record[0].read_text())["pid"])
-    time.sleep(0.3)
+    # It is at work: the embedded AWS has made its certificate.
+    assert eventually(lambda: (record[0].parent / "embedded.ca.pem").exists())
     demo.send_signal(how)
-    _, err = demo.communicate(timeout=30)
+    _, err = demo.communicate(timeout=60)
     assert demo.returncode == 130
     assert b"Traceback" not in err
     assert not alive(pid)

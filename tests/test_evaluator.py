@@ -2,7 +2,7 @@
 
 import pytest
 
-from workshop.evaluator import evaluate
+from workshop.aws.evaluator import evaluate
 
 GUIDE = "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:orders"

@@ -1,13 +1,22 @@
 """A resource of one of our names without our tags is somebody else's: never changed, never deleted."""
 
+import dataclasses
 import json
+import re
+from typing import Any
 
 import pytest
-from support import build, hurry, settled, snapshot, teardown
+from replay import build
+from support import hurry, sample, settled, snapshot, teardown
 
+from workshop.base.errors import ForeignResource
+from workshop.base.settings import PROJECT
+from workshop.build.function_code import packed
+from workshop.commands.build import refuse_foreign_names
 from workshop.commands.clean import cleanup
-from workshop.errors import ForeignResource
-from workshop.package import packed
+from workshop.commands.verify import grade
+from workshop.kinds import KINDS
+from workshop.kinds.foreign import refusal
 
 TRUST = {
     "Version": "2012-10-17",
@@ -83,7 +92,13 @@ SAME_NAME = [
 ]
 
 
-@pytest.mark.parametrize(("number", "base", "make"), SAME_NAME, ids=[base for _, base, _ in SAME_NAME])
+def one_of_each() -> list[Any]:
+    """All of them; in every run the first one of each kind."""
+    first = {make: base for _, base, make in reversed(SAME_NAME)}
+    return sample([pytest.param(*one, id=one[1]) for one in SAME_NAME], first.values())
+
+
+@pytest.mark.parametrize(("number", "base", "make"), one_of_each())
 def test_the_step_refuses_and_the_cleanup_leaves_it(ws, number, base, make):
     make(ws, ws.name(base), {})
     before = snapshot(ws)
@@ -153,3 +168,84 @@ def test_somebodys_policy_is_only_detached_from_a_role_of_ours(ws):
     ws.client("iam").attach_role_policy(RoleName=role, PolicyArn=arn)
     teardown().delete_ours(ws)
     assert ws.client("iam").get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 0
+
+
+# What is said of whose it is, and what to type: one text for each kind of case, wherever it comes up.
+
+#: `{case: (tags or path of what is there, what says whose it is)}`
+OWNERS = {
+    "another participant's": ({"Project": PROJECT, "Participant": "bob"}, "belongs to the participant bob"),
+    "who works without a prefix": (
+        {"Project": PROJECT, "Participant": "default"},
+        "belongs to the participant without a prefix",
+    ),
+    "another project's": ({"Owner": "payroll"}, "carries Owner=payroll"),
+    "nobody's, by its tags": ({}, "carries no tags"),
+}
+
+
+@pytest.mark.parametrize("case", OWNERS)
+@pytest.mark.parametrize("way", ["the step", "a step that needs it", "without a prefix"])
+def test_it_says_whose_it_is_and_what_to_type(ws, case, way):
+    tags, whose = OWNERS[case]
+    name = ws.name("ecommerce-orders")
+    somebodys_table(ws, name, tags)
+    tries = {
+        "the step": lambda: ws.steps[1].run(ws),
+        "a step that needs it": lambda: ws.need("table", "ecommerce-orders"),
+        "without a prefix": lambda: refuse_foreign_names(ws),
+    }
+    with pytest.raises(ForeignResource) as refused:
+        tries[way]()
+    assert refused.value.problem.startswith(f"There is a table {name} without our tags Project={PROJECT} and")
+    assert whose in refused.value.problem
+    assert "left as it is" in refused.value.problem
+    assert refused.value.remedy == "Choose another --prefix."
+    ws.client("dynamodb").delete_table(TableName=name)
+
+
+def test_of_a_policy_its_path_says_whose_it_is(ws):
+    name = ws.name("Lambda-Put-DynamoDB")
+    somebodys_policy(ws, name, {})
+    with pytest.raises(ForeignResource, match=re.escape("without our path")) as refused:
+        ws.steps[0].run(ws)
+    assert "it lies in /." in refused.value.problem
+    assert refused.value.remedy == "Choose another --prefix."
+    cleanup(ws)
+    ws.client("iam").delete_policy(PolicyArn=ws.arn("iam", f"policy/{name}"))
+
+
+def test_without_a_prefix_the_remedy_is_to_choose_one(ws):
+    # Names without a prefix stand for all tests; what is asked here is only the text.
+    name = ws.name("ecommerce-orders")
+    somebodys_table(ws, name, {"Owner": "payroll"})
+    found = KINDS["table"].find(ws, name)
+    ws.settings = dataclasses.replace(ws.settings, prefix="")
+    assert refusal(ws, "table", name, found).remedy == "Choose a prefix, such as: --prefix alice"
+    ws.client("dynamodb").delete_table(TableName=name)
+
+
+def test_another_regions_role_names_what_to_type_there(ws, open_ws):
+    here = open_ws(ws.settings.prefix, region="eu-central-1")
+    build(ws, 1)
+    with pytest.raises(ForeignResource) as refused:
+        here.steps[0].run(here)
+    options = f" --prefix {ws.settings.prefix} --region us-east-1"
+    assert "belongs to region us-east-1" in refused.value.problem
+    assert refused.value.remedy == (
+        "Choose another --prefix, go on there with --region us-east-1, or delete what is there:"
+        f" workshop cleanup{options}"
+    )
+    # What is named does it.
+    cleanup(ws)
+    here.steps[0].run(here)
+    assert cleanup(here)["remaining"] == []
+
+
+def test_a_verification_names_the_same_remedy(ws):
+    name = ws.name("ecommerce-orders")
+    somebodys_table(ws, name, {"Owner": "payroll"})
+    verdicts = [one for one in grade(ws, [ws.steps[1]]) if not one.passed]
+    assert {one.remedy for one in verdicts} == {"Choose another --prefix."}
+    assert all("carries Owner=payroll" in one.detail for one in verdicts)
+    ws.client("dynamodb").delete_table(TableName=name)

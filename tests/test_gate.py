@@ -22,9 +22,10 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, SSLError
 from support import SPEC_ORDER, WHOEVER, eventually, reach
 
+from workshop.build.function_code import packed
 from workshop.embedded import Embedded, environment
 from workshop.embedded.signature import Request
-from workshop.package import packed
+from workshop.orders.api import api_url
 
 ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
 EVIL = "https://evil.example.com"
@@ -103,9 +104,10 @@ def test_no_signature_at_all(stranger, call):
 
 def test_the_workshop_and_the_other_account_get_in(instance):
     for account in ("000000000000", "111122223333"):
-        assert instance.client("sts", "us-east-1", account).get_caller_identity()["Account"] == account
+        clients = instance.clients("us-east-1", account)
+        assert clients("sts").get_caller_identity()["Account"] == account
         for call in CALLS.values():
-            call(lambda service, account=account: instance.client(service, "us-east-1", account))
+            call(clients)
 
 
 OWN_ENDPOINTS = [
@@ -159,7 +161,7 @@ ORDER = json.dumps(SPEC_ORDER).encode()
 
 
 def path_of(ws) -> str:
-    return ws.api_url().removeprefix(ws.client.endpoint)
+    return api_url(ws).removeprefix(ws.client.endpoint)
 
 
 def test_the_api_is_open_but_to_no_web_page(built, instance):
@@ -335,7 +337,7 @@ def test_plain_curl_and_aws_with_what_local_env_exports(built, state_dir, instan
         aws s3 mb s3://{prefix} && aws s3 cp file s3://{prefix}/a/b && aws s3 cp s3://{prefix}/a/b copy && cmp file copy
         aws s3 rb --force s3://{prefix}
         aws lambda list-functions --query 'length(Functions) > `0`'
-        curl --fail --silent -X POST -H 'Content-Type: application/json' -d '{ORDER.decode()}' {built.api_url()}
+        curl --fail --silent -X POST -H 'Content-Type: application/json' -d '{ORDER.decode()}' {api_url(built)}
         curl --fail --silent --aws-sigv4 aws:amz:us-east-1:sts --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
           -d 'Action=GetCallerIdentity&Version=2011-06-15' "$AWS_ENDPOINT_URL/"
     """
@@ -367,7 +369,7 @@ def test_a_function_gets_nothing_of_the_users_environment(own_cli, own_state_dir
     assert own_cli("local", "start", env={"GITHUB_TOKEN": secret, "SECRET": secret}).code == 0
     assert own_cli("01_iam").code == 0
     instance = Embedded(own_state_dir).running()
-    lambda_, role = instance.client("lambda", "us-east-1"), "arn:aws:iam::000000000000:role/Lambda-SQS-DynamoDB"
+    lambda_, role = instance.clients("us-east-1")("lambda"), "arn:aws:iam::000000000000:role/Lambda-SQS-DynamoDB"
     source = "import os, boto3\ndef handler(event, context):\n    return dict(os.environ)\n"
     lambda_.create_function(
         FunctionName="spy", Runtime="python3.13", Role=role, Handler="index.handler", Code={"ZipFile": packed(source)}

@@ -52,14 +52,14 @@ MANY, SOME = settings(max_examples=150, **PROFILE), settings(max_examples=40, **
 ORDER_IDS = st.from_regex(r"[A-Za-z0-9-]{1,64}", fullmatch=True)
 #: Line separators, and what turns the direction of writing; they and control characters are in no order.
 TURNING = "".join(map(chr, [*range(0x2028, 0x202F), *range(0x2066, 0x206A)]))
-SIGNS = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters=TURNING)
+CHARACTERS = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters=TURNING)
 ORDERS = st.fixed_dictionaries(
     {
-        "productId": st.text(SIGNS, min_size=1, max_size=256 - len(SECRET)).map(lambda text: text + SECRET),
+        "productId": st.text(CHARACTERS, min_size=1, max_size=256 - len(SECRET)).map(lambda text: text + SECRET),
         "quantity": st.integers(1, 999_999_999),
     },
     optional={
-        "productName": st.text(SIGNS, max_size=1024 - len(SECRET)).map(lambda text: SECRET + text),
+        "productName": st.text(CHARACTERS, max_size=1024 - len(SECRET)).map(lambda text: SECRET + text),
         "customerEmail": st.from_regex(r"[a-z0-9.+é漢]{1,60}@[a-z0-9]{1,60}\.[a-z]{2,10}", fullmatch=True).map(
             lambda text: SECRET + text
         ),
@@ -81,7 +81,7 @@ POISON = st.one_of(
     ORDERS.map(lambda order: json.dumps(order | {"note": SECRET})),
     ORDERS.map(lambda order: json.dumps([order])),
     st.builds(
-        lambda order, field, sign: json.dumps(order | {field: f"{SECRET}{sign}@x.y"}),
+        lambda order, field, character: json.dumps(order | {field: f"{SECRET}{character}@x.y"}),
         ORDERS,
         st.sampled_from(["productId", "productName", "customerEmail"]),
         st.characters(categories=["Cc", "Cs"]) | st.sampled_from(TURNING),
@@ -332,7 +332,7 @@ def test_the_documented_event_of_the_queue(taker):
 @pytest.fixture(scope="module")
 def table(state_dir):
     """A table of the embedded AWS: its client and its name."""
-    client = Embedded(state_dir).start()[0].client("dynamodb", REGION["AWS_DEFAULT_REGION"])
+    client = Embedded(state_dir).start()[0].clients(REGION["AWS_DEFAULT_REGION"])("dynamodb")
     name = f"handlers-{uuid.uuid4().hex[:10]}"
     client.create_table(
         TableName=name,
@@ -491,13 +491,13 @@ def test_mails_stay_below_the_limit_of_sns(teller, names, times):
             "INSERT",
             f"order-{number}",
             {
-                "productId": {"S": sign * 256},
-                "productName": {"S": sign * length},
+                "productId": {"S": character * 256},
+                "productName": {"S": character * length},
                 "quantity": {"N": "999999999"},
-                "customerEmail": {"S": SECRET + sign * 200 + "@example.com"},
+                "customerEmail": {"S": SECRET + character * 200 + "@example.com"},
             },
         )
-        for number, (length, sign) in enumerate((names * times)[:1000])
+        for number, (length, character) in enumerate((names * times)[:1000])
     ]
     published = tell(teller, records)
     assert ids_in(published) == inserted(records)

@@ -1,6 +1,7 @@
 """The house: who may import whom, what is explained, and what must not stand in a tracked file."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import subprocess
@@ -21,40 +22,24 @@ LESSONS = {
 }
 FUNCTIONS = {path.parent.name: path for path in ROOT.glob("src/lambda/*/index.py")}
 
-#: The floors, from the ground up. A module that is not named here lives as low as what it imports allows.
-FLOORS = {
-    **dict.fromkeys(("settings", "errors"), 0),
-    **dict.fromkeys(("state", "console", "waiting", "embedded", "package", "policies"), 1),
-    "aws": 2,
-    **dict.fromkeys(("kinds", "step", "opening"), 3),
-    "commands": 4,
-    "cli": 5,
-    "__main__": 6,
-}
-HALL = 3
+#: The packages and modules of `src/workshop`, from the ground up: each imports only what stands before it.
+FLOORS = ["base", "embedded", "aws", "kinds", "awscli", "build", "orders", "commands", "notebook", "cli", "__main__"]
+#: The highest floor that lessons know.
+LESSONS_KNOW = FLOORS.index("orders")
 
 
+@functools.cache
 def floor(module: str) -> int:
-    """On which floor a module lives."""
+    """On which floor a module lives; what stands in no package or is none of ours lies beneath all."""
     first = module.split(".")[1] if "." in module else ""
-    if first in FLOORS:
-        return FLOORS[first]
-    return max((floor(one) for one in ours(MODULES[module])), default=0) if module in MODULES else 0
+    return FLOORS.index(first) if first in FLOORS else -1
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports when it runs, wherever in it; imports for type checkers do not count."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_checkers = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
-        for node in ast.walk(block)
-    }
+    """The modules that a file imports, wherever in it, those for type checkers as well."""
     found = set()
-    for node in ast.walk(tree):
-        if id(node) in for_checkers:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -71,14 +56,45 @@ def ours(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_downwards(module):
+    assert module in ("workshop.__init__", "workshop.__main__", "workshop.cli") or floor(module) >= 0
     assert {one for one in ours(MODULES[module]) if floor(one) > floor(module)} == set()
 
 
 def test_nobody_imports_in_a_circle():
-    graph = {module: ours(path) & MODULES.keys() for module, path in MODULES.items()}
+    graph = {module.removesuffix(".__init__"): ours(path) for module, path in MODULES.items()}
     while leaves := {module for module, needed in graph.items() if not needed & graph.keys()}:
         graph = {module: needed for module, needed in graph.items() if module not in leaves}
     assert graph == {}
+
+
+def reachable(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The arrows, and from each package one to everything that its arrows lead to in the end."""
+    while longer := {(a, d) for a, b in arrows for c, d in arrows if b == c} - arrows:
+        arrows = arrows | longer
+    return arrows
+
+
+def test_the_picture_of_the_packages_is_the_code():
+    page = (ROOT / "docs/guides/how-it-is-built.md").read_text(encoding="utf-8")
+    picture = re.search(r"```mermaid\n(.*?)```", page, re.DOTALL)[1]
+    drawn = set(re.findall(r"^ *(\w+) --> (\w+)$", re.sub(r'\[".*?"\]', "", picture), re.MULTILINE))
+    shown = {name for name in FLOORS if not name.startswith("_")}
+    folders = {module: module.split(".")[1] for module in MODULES} | dict.fromkeys(LESSONS, "lessons")
+    arrows = {
+        (folders[name], one.split(".")[1])
+        for name, path in (MODULES | LESSONS).items()
+        for one in ours(path)
+        if "." in one
+    }
+    arrows = {(a, b) for a, b in arrows if a != b and {a, b} <= shown | {"lessons"}}
+    # Drawn are the arrows that no others together make, so that the picture stays readable.
+    needless = {(a, d) for a, b in reachable(arrows) for c, d in reachable(arrows) if b == c}
+    assert drawn == arrows - needless
+
+
+@pytest.mark.parametrize("path", [*MODULES.values(), *LESSONS.values(), *FUNCTIONS.values()], ids=str)
+def test_a_file_can_be_read_in_one_sitting(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
 
 def test_only_the_door_imports_the_roof():
@@ -88,7 +104,7 @@ def test_only_the_door_imports_the_roof():
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_lessons_import_the_toolkit_and_not_each_other(lesson):
-    assert {one for one in ours(LESSONS[lesson]) if floor(one) > HALL} == set()
+    assert {one for one in ours(LESSONS[lesson]) if floor(one) > LESSONS_KNOW} == set()
     assert {one for one in imports(LESSONS[lesson]) if one.split(".")[0] in ("steps", "cleanup", "cli")} == set()
 
 
@@ -177,7 +193,9 @@ def test_text_is_utf8_without_tabs_and_ends_with_a_line():
     for path in tracked():
         text = path.read_bytes().decode("utf-8")
         tabs = "\t" in text and path.name != "Makefile"
-        if tabs or "\r" in text or (text and not text.endswith("\n")) or re.search(r"[ \t]$", text, re.MULTILINE):
+        # In a patch, an empty line of the patched file is a space.
+        trailing = path.suffix != ".patch" and re.search(r"[ \t]$", text, re.MULTILINE)
+        if tabs or "\r" in text or (text and not text.endswith("\n")) or trailing:
             wrong.append(path.relative_to(ROOT).as_posix())
     assert wrong == []
 

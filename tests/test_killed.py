@@ -19,10 +19,10 @@ from delays import slow_aws
 from faults import Clock, Faults, in_child
 from support import build, census, teardown
 
+from workshop.base.errors import WorkshopError
 from workshop.commands.build import run_steps
 from workshop.commands.clean import cleanup
 from workshop.commands.verify import grade
-from workshop.errors import WorkshopError
 
 pytestmark = pytest.mark.slow
 
@@ -265,7 +265,7 @@ def test_cleanup_without_the_answer_to_a_change(anew, number):
 def test_in_a_storm(anew, open_ws, prefix, seed, record_property):
     """30 % of the calls are throttled, 5 % of the answers are lost: up, verify and clean-up end well."""
     ws, clock = anew(), Clock()
-    ws.patience.clock, ws.patience.sleep = clock, clock.sleep
+    ws.waiter.clock, ws.waiter.sleep = clock, clock.sleep
     storm = Faults(clock).attach(ws.client).storm(seed)
     with faults.waiters_sleep(clock.sleep):
         up(ws)
@@ -274,9 +274,9 @@ def test_in_a_storm(anew, open_ws, prefix, seed, record_property):
         assert standing(ws) == ONE_OF_EACH
         storm.p_refused, storm.p_lost = calm
         # The checks that wait for an order do so in real time.
-        ws.patience.sleep, ws.patience.clock = lambda seconds: time.sleep(min(seconds, 0.05)), time.monotonic
+        ws.waiter.sleep, ws.waiter.clock = lambda seconds: time.sleep(min(seconds, 0.05)), time.monotonic
         assert [vars(verdict) for verdict in grade(ws, ws.steps) if not verdict.passed] == []
-        ws.patience.sleep, ws.patience.clock = clock.sleep, clock
+        ws.waiter.sleep, ws.waiter.clock = clock.sleep, clock
         assert cleanup(ws)["remaining"] == []
     assert_nothing_is_left(anew())
     assert storm.refused / storm.calls == pytest.approx(0.30, abs=0.08)

@@ -8,12 +8,13 @@ import copy
 import json
 
 import pytest
-from support import SPEC_ORDER, eventually, looked_at, mails, messages, rows
+from support import SPEC_ORDER, eventually, looked_at, mails, messages, rows, sample
 
+from workshop.base.http import post
+from workshop.build.opening import load
 from workshop.commands.verify import grade
-from workshop.opening import load
-from workshop.tracing import follow
-from workshop.web import post
+from workshop.orders.api import api_url
+from workshop.orders.tracing import follow
 
 ROLES = load("steps/01_iam.py").ROLES
 #: (role, policy)
@@ -93,7 +94,7 @@ def test_mutation_score_is_100_percent(built):
     for role, policy, action in RIGHTS:
         with rewritten(built, policy, without(action)):
             found = red(built)
-        only = [verdict.name for verdict in found] == [f"{role}: may do what {policy} is for"]
+        only = [verdict.name for verdict in found] == [f"{role}: has the permissions of {policy}"]
         if not (only and names_it(found, role, action) and found[0].remedy.startswith("workshop 01_iam")):
             survived.append((policy, action, found))
     print(f"mutation score: {100 * (1 - len(survived) / len(RIGHTS)):.0f} % of {len(RIGHTS)} rights")
@@ -103,7 +104,7 @@ def test_mutation_score_is_100_percent(built):
 
 @pytest.mark.parametrize(("role", "policy"), POLICIES, ids=[policy for _, policy in POLICIES])
 class TestEachPolicy:
-    @pytest.mark.parametrize("action", SURPLUS)
+    @pytest.mark.parametrize("action", sample(SURPLUS, ("dynamodb:Scan", "sqs:*")))
     def test_a_surplus_action_is_named(self, built, role, policy, action):
         def more(statement):
             statement["Action"].append(action)
@@ -134,14 +135,14 @@ class TestEachPolicy:
             return [statement, {"Effect": "Allow", "NotAction": "iam:*", "Resource": statement["Resource"]}]
 
         with rewritten(built, policy, all_but):
-            assert f"{role}: has no right beyond these" in [v.name for v in red(built)]
+            assert f"{role}: has no other permissions" in [v.name for v in red(built)]
 
     def test_a_deny_beside_it_is_seen(self, built, role, policy):
         def denied(statement):
             return [statement, statement | {"Effect": "Deny", "Action": statement["Action"][0]}]
 
         with rewritten(built, policy, denied):
-            assert f"{role}: may do what {policy} is for" in [v.name for v in red(built)]
+            assert f"{role}: has the permissions of {policy}" in [v.name for v in red(built)]
 
 
 @pytest.mark.parametrize(("role", "policy"), ON_A_RESOURCE, ids=[policy for _, policy in ON_A_RESOURCE])
@@ -160,14 +161,14 @@ class TestEachPolicyOnAResource:
         with rewritten(built, policy, wider):
             found = red(built)
             assert any(names_it(found, role, action) for action in ROLES[role][1][policy][0])
-            assert [v for v in found if v.name == f"{role}: has no right beyond these"]
+            assert [v for v in found if v.name == f"{role}: has no other permissions"]
 
     def test_the_right_on_another_resource_is_no_right(self, built, role, policy):
         def elsewhere(statement):
             statement["Resource"] = statement["Resource"].replace(built.settings.prefix, "somebody")
 
         with rewritten(built, policy, elsewhere):
-            assert f"{role}: may do what {policy} is for" in [v.name for v in red(built)]
+            assert f"{role}: has the permissions of {policy}" in [v.name for v in red(built)]
 
 
 @pytest.mark.parametrize("role", list(ROLES))
@@ -180,7 +181,7 @@ class TestEachRole:
         try:
             found = red(built)
             assert names_it(found, role, "s3:GetObject")
-            assert [v.name for v in found if "no right beyond" in v.name] == [f"{role}: has no right beyond these"]
+            assert [v.name for v in found if "no other permissions" in v.name] == [f"{role}: has no other permissions"]
             assert ("role", name) in drifted(built)
         finally:
             iam.delete_role_policy(RoleName=name, PolicyName="by-hand")
@@ -222,7 +223,7 @@ class TestEachRole:
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=document)
         try:
-            assert f"{role}: only {ROLES[role][0]} assumes it" in [v.name for v in red(built)]
+            assert f"{role}: only {ROLES[role][0]} can assume it" in [v.name for v in red(built)]
         finally:
             iam.update_assume_role_policy(RoleName=name, PolicyDocument=before)
 
@@ -260,7 +261,7 @@ def right_alone(built):
 
 
 def place(ws) -> str:
-    status, answer = post(ws.api_url(), json.dumps(SPEC_ORDER).encode(), ca_bundle=ws.client.ca_bundle)
+    status, answer = post(api_url(ws), json.dumps(SPEC_ORDER).encode(), ca_bundle=ws.client.ca_bundle)
     assert status == 202
     return answer["messageId"]
 
@@ -286,7 +287,7 @@ def test_without_the_right_to_put_items_an_order_is_not_stored(impatient):
         assert stored(ws) == []
         end = document["deadEnd"]
         assert (document["complete"], end["hop"]) == (False, "table")
-        assert "may do what Lambda-Put-DynamoDB is for" in end["cause"]
+        assert "has the permissions of Lambda-Put-DynamoDB" in end["cause"]
         assert "AccessDenied" in end["cause"]
         assert end["remedy"].startswith("workshop 01_iam")
     # Given back, the order arrives by itself: the queue kept it.
@@ -307,7 +308,7 @@ def test_without_the_right_to_publish_an_order_is_not_notified(impatient, right_
         assert not notified(ws, order_id)
         end = document["deadEnd"]
         assert (document["complete"], end["hop"]) == (False, "topic")
-        assert "may do what Lambda-Publish-SNS is for" in end["cause"] or "may publish" in end["cause"]
+        assert "has the permissions of Lambda-Publish-SNS" in end["cause"] or "may publish" in end["cause"]
         assert "AuthorizationError" in end["cause"] or "AccessDenied" in end["cause"]
     assert eventually(lambda: notified(ws, order_id))
     assert follow(ws, order_id, wait=10)["complete"]

@@ -5,11 +5,12 @@ from xml.sax.saxutils import escape
 
 import pytest
 from faults import Faults
-from support import build, census, eventually, snapshot
+from replay import build
+from support import census, eventually, snapshot
 
+from workshop.base.errors import WorkshopError
+from workshop.build.managed import root_stacks
 from workshop.commands.clean import cleanup
-from workshop.errors import WorkshopError
-from workshop.managed import root_stacks
 
 TOPIC = """
 Parameters:
@@ -171,18 +172,33 @@ def test_roles_carry_no_tag_of_their_stack_so_cloudformation_is_asked(ws, cloudf
 
 
 def test_who_may_not_ask_cloudformation_is_refused_by_the_tag(ws, prefix, deploy, cloudformation):
-    build(ws, 1)
     deploy(f"{prefix}-sns", template(prefix))
     denied = cloudformation.refuse("cloudformation.*", "AccessDenied", "User is not authorized", 403)
+    before = snapshot(ws)
     with pytest.raises(WorkshopError, match=f"in the stack {prefix}-sns,"):
         cleanup(ws)
     assert denied.hits
     cloudformation.rules.clear()
-    delete(ws, f"{prefix}-sns")
-    cloudformation.refuse("cloudformation.*", "AccessDenied", "User is not authorized", 403)
-    # Without a stack it makes no difference.
-    assert cleanup(ws)["remaining"] == []
+    assert snapshot(ws) == before
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"])
+def test_who_may_not_ask_cloudformation_deletes_no_role(ws, cloudformation, code):
+    """Roles and policies carry no tag of their stack: no answer is no proof that there is none."""
+    build(ws, 1)
+    before, recorded = snapshot(ws), ws.state.path.read_bytes()
+    denied = cloudformation.refuse("DescribeStackResources", code, "User is not authorized", 403)
+    for dry_run in (True, False):
+        with pytest.raises(WorkshopError) as refused:
+            cleanup(ws, dry_run=dry_run)
+        assert "nothing was deleted" in refused.value.problem
+        assert "cloudformation:DescribeStackResources" in refused.value.remedy
+        assert f"workshop policy{ws.settings.options}" in refused.value.remedy
+    assert denied.hits
+    assert snapshot(ws) == before
+    assert ws.state.path.read_bytes() == recorded
     cloudformation.rules.clear()
+    assert cleanup(ws)["remaining"] == []
 
 
 def test_another_participants_stack_is_nothing_to_us(ws, open_ws, prefix, deploy):

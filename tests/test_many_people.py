@@ -12,10 +12,10 @@ from conftest import new_prefix
 from faults import in_child
 from support import BIN, ROOT, build, census, eventually, run, snapshot, teardown
 
+from workshop.base.errors import WorkshopError
 from workshop.commands.build import run_steps
 from workshop.commands.clean import cleanup
 from workshop.commands.verify import grade
-from workshop.errors import WorkshopError
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def test_the_second_of_the_same_name_is_told_who_is_at_work(state_dir, open_ws, 
             ran = cli(*command)
             assert ran.code == 1
             assert len(ran.errors) == 1
-            assert re.search(rf"up \(process {os.getpid()}, since \d\d:\d\d:\d\d\) is at work", ran.errors[0])
+            assert re.search(rf"up \(process {os.getpid()}, since \d\d:\d\d:\d\d\) is running", ran.errors[0])
             assert "--prefix" in ran.errors[0]
         # Who only looks is not in the way.
         assert cli("status", "--json").code == 0
@@ -122,7 +122,11 @@ def test_the_lock_of_a_killed_process_is_free(state_dir, open_ws, prefix, tmp_pa
 def test_the_lock_is_free_while_somebody_still_waits_for_it(open_ws, prefix):
     # Within one process as well: the lock belongs to the command, and goes with it.
     first, second = open_ws(prefix), open_ws(prefix)
-    with first.state.lock("up"), pytest.raises(WorkshopError, match="at work"), second.state.lock("cleanup"):
+    with (
+        first.state.lock("up"),
+        pytest.raises(WorkshopError, match="is running for the same participant"),
+        second.state.lock("cleanup"),
+    ):
         pass
     with second.state.lock("cleanup"), pytest.raises(WorkshopError, match=r"cleanup \(process"), first.state.lock("up"):
         pass

@@ -6,9 +6,12 @@ import uuid
 
 import boto3
 import pytest
-from support import SPEC_ORDER, build, census, eventually, item, mails, messages, post, row, rows
+from replay import build
+from support import SPEC_ORDER, census, eventually, item, mails, messages, post, row, rows
 
 from workshop.commands.clean import cleanup
+from workshop.orders.api import api_url
+from workshop.orders.mail import listen_to_mail
 
 #: Texts that have a meaning somewhere on the way: form encoding, JSON, templates, mail, DynamoDB.
 TEXTS = [
@@ -99,7 +102,7 @@ BAD = {
 @pytest.fixture
 def taken(built):
     """The built participant, whose inbox is listened to."""
-    built.listen_to_mail()
+    listen_to_mail(built)
     return built
 
 
@@ -120,7 +123,7 @@ def test_the_call_of_the_specification(taken, cli):
         '{"productId": "12345", "productName": "Eco-Friendly Cleaner", "quantity": 2, '
         '"customerEmail": "customer@example.com"}'
     )
-    command = [*curl, "-w", "\n%{http_code}", "-d", data, taken.api_url()]
+    command = [*curl, "-w", "\n%{http_code}", "-d", data, api_url(taken)]
     answer, code = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rsplit("\n", 1)
     assert code == "202"
     order_id = json.loads(answer)["messageId"]
@@ -154,6 +157,19 @@ def test_order_and_inbox_of_the_command_line(ws, cli):
     assert order_id in read.out
 
 
+def test_the_inbox_shows_the_newest_e_mails(ws, cli):
+    build(ws)
+    ids = []
+    for number in range(1, 4):
+        ids.append(cli("order", "--product-id", str(number), "--quantity", "1", "--json").json["orderId"])
+        eventually(lambda: len(mails(ws)) >= number)  # noqa: B023
+    assert [mail["orderIds"] for mail in cli("inbox", "--last", "2", "--json").json] == [[one] for one in ids[1:]]
+    assert len(cli("inbox", "--last", "9", "--json").json) == 3
+    read = cli("inbox", "--last", "1")
+    assert ids[2] in read.out
+    assert ids[1] not in read.out
+
+
 @pytest.mark.parametrize(
     "order",
     [
@@ -167,7 +183,7 @@ def test_order_and_inbox_of_the_command_line(ws, cli):
     ids=["least", "empty name", "name", "e-mail", "longest", "space"],
 )
 def test_the_row_holds_exactly_what_was_sent(taken, order):
-    status, answer = post(taken.api_url(), json.dumps(order))
+    status, answer = post(api_url(taken), json.dumps(order))
     assert (status, set(answer)) == (202, {"messageId"})
     assert row(taken, answer["messageId"]) == item(order | {"orderId": answer["messageId"]})
 
@@ -177,7 +193,7 @@ def test_texts_arrive_byte_for_byte(taken, escaped):
     sent = {}
     for text in TEXTS:
         order = GOOD | {"productName": text, "productId": text}
-        status, answer = post(taken.api_url(), json.dumps(order, ensure_ascii=escaped))
+        status, answer = post(api_url(taken), json.dumps(order, ensure_ascii=escaped))
         assert status == 202, text
         sent[answer["messageId"]] = order
     for order_id, order in sent.items():
@@ -190,7 +206,7 @@ def test_texts_arrive_byte_for_byte(taken, escaped):
 
 def test_a_valid_order_in_a_large_body_arrives(taken):
     # Up to SQS's limit a body is a body: what counts is what it says.
-    status, answer = post(taken.api_url(), " " * 200_000 + body())
+    status, answer = post(api_url(taken), " " * 200_000 + body())
     assert status == 202
     assert row(taken, answer["messageId"]) == item(GOOD | {"orderId": answer["messageId"]})
 
@@ -198,19 +214,19 @@ def test_a_valid_order_in_a_large_body_arrives(taken):
 @pytest.mark.parametrize("order_id", ["order-1", "A", "0", "a" * 64, "----"])
 def test_an_order_keeps_the_id_that_its_client_chose(taken, order_id):
     order = GOOD | {"orderId": order_id}
-    assert post(taken.api_url(), json.dumps(order))[0] == 202
+    assert post(api_url(taken), json.dumps(order))[0] == 202
     assert row(taken, order_id) == item(order)
 
 
 def test_the_same_id_again_changes_nothing_and_tells_nobody(taken):
     order = GOOD | {"orderId": f"retry-{uuid.uuid4().hex}", "productName": "first"}
-    assert post(taken.api_url(), json.dumps(order))[0] == 202
+    assert post(api_url(taken), json.dumps(order))[0] == 202
     assert row(taken, order["orderId"]) == item(order)
     for again in (order, order | {"productName": "second", "quantity": 9}):
-        assert post(taken.api_url(), json.dumps(again))[0] == 202
+        assert post(api_url(taken), json.dumps(again))[0] == 202
     assert eventually(lambda: messages(taken) == 0)
     # Whoever comes after them was notified, so they would have been.
-    last = post(taken.api_url(), json.dumps(GOOD))[1]["messageId"]
+    last = post(api_url(taken), json.dumps(GOOD))[1]["messageId"]
     assert eventually(lambda: last in str(mails(taken)))
     assert row(taken, order["orderId"]) == item(order)
     assert str(mails(taken)).count(order["orderId"]) == 1
@@ -227,7 +243,7 @@ def test_the_command_says_the_id_that_the_client_chose(cli, taken):
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_a_bad_order_is_refused_and_never_reaches_the_queue(front, text):
-    status, _ = post(front.api_url(), text)
+    status, _ = post(api_url(front), text)
     assert 400 <= status < 500
     assert messages(front) == 0
 
@@ -237,27 +253,27 @@ def test_a_bad_order_is_refused_and_never_reaches_the_queue(front, text):
     ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
 )
 def test_another_content_type_is_refused_and_never_reaches_the_queue(front, content_type):
-    status, _ = post(front.api_url(), body(), content_type)
+    status, _ = post(api_url(front), body(), content_type)
     assert 400 <= status < 500
     assert messages(front) == 0
 
 
 def test_without_a_content_type_a_body_is_checked_as_json(front):
-    assert post(front.api_url(), body(quantity=0), None)[0] == 400
+    assert post(api_url(front), body(quantity=0), None)[0] == 400
     assert messages(front) == 0
 
 
 @pytest.mark.parametrize("text", [body(), body(quantity=0)], ids=["good", "bad"])
 def test_a_form_of_sqs_is_not_passed_through(front, text):
     form = f"Action=SendMessage&MessageBody={text}"
-    assert 400 <= post(front.api_url(), form, "application/x-www-form-urlencoded")[0] < 500
+    assert 400 <= post(api_url(front), form, "application/x-www-form-urlencoded")[0] < 500
     assert messages(front) == 0
 
 
 def test_what_the_counting_would_see(front):
     # The tests above would see a message: a good order is one.
     url = front.client("sqs").get_queue_url(QueueName=front.name("ecommerce-orders-queue"))["QueueUrl"]
-    assert post(front.api_url(), body(), "application/json; charset=utf-8")[0] == 202
+    assert post(api_url(front), body(), "application/json; charset=utf-8")[0] == 202
     assert eventually(lambda: messages(front) == 1)
     front.client("sqs").purge_queue(QueueUrl=url)
     assert eventually(lambda: messages(front) == 0)
@@ -266,7 +282,7 @@ def test_what_the_counting_would_see(front):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_only_post_is_there(front, method):
-    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", "-X", method, front.api_url()]
+    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", "-X", method, api_url(front)]
     command += ["--cacert", front.client.ca_bundle]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout[0] == "4"
 

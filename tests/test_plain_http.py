@@ -11,11 +11,12 @@ import pytest
 from conftest import short_sleep
 from support import build, eventually, not_present
 
-from workshop.checking import run_check
-from workshop.console import Console
+from workshop.base.console import Console
+from workshop.base.files import ROOT
+from workshop.base.settings import Settings
+from workshop.build.checks import run_check
+from workshop.build.opening import open_workshop
 from workshop.embedded.process import _free_port
-from workshop.opening import open_workshop
-from workshop.settings import REPOSITORY, Settings
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-security-best-practices.html
 STANDARD = {"Bool": {"aws:SecureTransport": "false"}}
@@ -91,7 +92,7 @@ def test_over_tls_plain_http_is_refused_as_aws_advises(built):
 def test_over_plain_http_the_statement_is_left_out_and_that_is_said(elsewhere, capsys):
     build(elsewhere)
     said = capsys.readouterr().err
-    assert said.count("reached over plain HTTP itself") == 4
+    assert said.count("endpoint of this AWS uses plain HTTP") == 4
     assert "OnlyTLS" not in json.dumps(policies_of(elsewhere))
     # The steps, status and the checks agree.
     build(elsewhere)
@@ -102,9 +103,9 @@ def test_over_plain_http_the_statement_is_left_out_and_that_is_said(elsewhere, c
 
 
 def test_nothing_that_aws_gets_speaks_of_this_machine():
-    listed = subprocess.run(["git", "ls-files", "infrastructure", "steps", "src/lambda", "src/api"], cwd=REPOSITORY,
+    listed = subprocess.run(["git", "ls-files", "infrastructure", "steps", "src/lambda", "src/api"], cwd=ROOT,
                             capture_output=True, text=True, check=True)  # fmt: skip
     for name in listed.stdout.splitlines():
-        text = (REPOSITORY / name).read_text(encoding="utf-8")
+        text = (ROOT / name).read_text(encoding="utf-8")
         for trace in ("127.0.0", "localhost", "ministack", "NotIpAddress"):
             assert trace not in text, f"{name} speaks of {trace}"

@@ -3,11 +3,11 @@
 import pytest
 from conftest import new_prefix
 
-from workshop.checking import lets_through, refuses_plain_http, refuses_strangers
-from workshop.policies import document, nobody_but, only_tls
+from workshop.aws.policies import document, nobody_but, only_tls
+from workshop.build.checks import lets_through, refuses_plain_http, refuses_strangers
 
 QUEUE, TOPIC = "ecommerce-orders-queue", "ecommerce-orders-topic"
-TLS, ONLY, LETS = "plain HTTP is refused", "nobody else may", "the role is let through"
+TLS, ONLY, LETS = "plain HTTP is rejected", "only the role can send", "the role is let through"
 
 
 class Place:

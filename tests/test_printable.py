@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console as RichConsole
 from support import eventually, item, mails
 
-from workshop.console import Console
-from workshop.errors import WorkshopError
-from workshop.printable import UNSAFE, printable
+from workshop.base.console import Console
+from workshop.base.errors import WorkshopError
+from workshop.base.printable import UNSAFE, printable
+from workshop.orders.mail import listen_to_mail
 
 #: What a hostile hand writes: a terminal's title, its clipboard (OSC 52), its colours, C1's way to do the same, a
 #: backspace, an override that shows "exe.fdp" as "pdf.exe", an isolate, a line separator.
@@ -96,7 +97,7 @@ def test_json_says_what_was_there(capsys):
 @pytest.fixture
 def forged_mail(built):
     """An e-mail that a stranger to the API brought about: straight to the topic, past both functions."""
-    built.listen_to_mail()
+    listen_to_mail(built)
     mark = uuid.uuid4().hex
     topic = built.arn("sns", built.name("ecommerce-orders-topic"))
     built.client("sns").publish(TopicArn=topic, Subject=mark, Message=f"{mark} \x1b]52;c;eA==\x07\x9b2J \u202eexe")
@@ -113,7 +114,7 @@ def test_the_inbox_shows_a_forged_mail_and_obeys_nothing(built, cli, forged_mail
 
 
 def test_a_row_put_in_by_hand_sends_a_clean_mail(built):
-    built.listen_to_mail()
+    listen_to_mail(built)
     key = f"by-hand-{uuid.uuid4().hex}"
     hostile = {"productId": "\x1b[2J\x9b", "productName": "\u202eexe\x07\x7f", "customerEmail": "\x1b]52;c;x\x07@x.y"}
     table = built.name("ecommerce-orders")

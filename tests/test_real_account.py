@@ -12,12 +12,12 @@ from support import census, hurry, listings, reach, run, teardown
 from test_foreign import SAME_NAME
 
 from workshop import cli
+from workshop.base.console import Console
+from workshop.base.errors import ForeignResource
+from workshop.base.settings import Settings
+from workshop.build.opening import open_workshop
 from workshop.commands.build import refuse_foreign_names
-from workshop.console import Console
 from workshop.embedded import Embedded
-from workshop.errors import ForeignResource
-from workshop.opening import open_workshop
-from workshop.settings import Settings
 
 READER = "trainee@example.com"
 
@@ -199,7 +199,8 @@ def test_credentials_that_expire_midway(on_aws, ws, tmp_path, number):
     again = on_aws("up", "--yes")
     assert again.code == 0, again.err
     if number > 1:
-        assert re.search(r"^\d+ created, \d+ updated, [1-9]\d* unchanged$", again.out, re.MULTILINE), again.out
+        said = re.search(r"^\d+ created, \d+ updated, [1-9]\d* unchanged in [\d.]+ s$", again.out, re.MULTILINE)
+        assert said, again.out
     assert on_aws("verify", "--json").json["failed"] == 0
     # The same on the way back.
     ended = expiring(tmp_path, on_aws.env, 60, "cleanup", "--yes")

@@ -5,13 +5,15 @@ import json
 
 import pytest
 from faults import Faults
-from support import build, census, not_present, snapshot, teardown
+from replay import build
+from support import census, not_present, snapshot, teardown
 
+from workshop.base.errors import ForeignResource, NotBuilt
+from workshop.build.opening import load_steps
 from workshop.commands.build import run_steps, status
 from workshop.commands.clean import cleanup, remaining_is_failure
 from workshop.commands.verify import grade
-from workshop.errors import ForeignResource, NotBuilt
-from workshop.regions import mark
+from workshop.kinds.regions import mark
 
 THERE, HERE = "us-east-1", "eu-central-1"
 ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}]}
@@ -139,7 +141,7 @@ def test_up_refuses_before_it_changes_anything_where_only_the_last_one_is_elsewh
     assert snapshot(there) == before
 
 
-@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("number", [step.number for step in load_steps()])
 def test_a_step_that_needs_the_roles_names_the_other_region(there, here, number):
     build(there, 1)
     for step in here.steps[: number - 1]:

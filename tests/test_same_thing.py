@@ -17,16 +17,18 @@ from pathlib import Path
 import pytest
 from support import BIN, ROOT, SPEC_ORDER, build, listings, post, run, teardown
 
+from workshop.base.console import Console
+from workshop.base.errors import WorkshopError
+from workshop.base.settings import Settings
+from workshop.build.describe import compare, describe
+from workshop.build.opening import open_workshop
 from workshop.commands.clean import cleanup
 from workshop.commands.diff import diff, differs
 from workshop.commands.verify import grade
-from workshop.console import Console
-from workshop.describe import compare, describe
 from workshop.embedded import Embedded, environment
-from workshop.errors import WorkshopError
-from workshop.opening import open_workshop
-from workshop.settings import Settings
-from workshop.tracing import follow
+from workshop.orders.api import api_url, find_order
+from workshop.orders.mail import listen_to_mail
+from workshop.orders.tracing import follow
 
 pytestmark = pytest.mark.slow
 EMAIL = "your-email@example.com"
@@ -169,8 +171,8 @@ def everything(ws) -> dict:
 def works(ws) -> None:
     """All checks are green, and the order of the specification goes all the way."""
     assert [(v.name, v.detail) for v in grade(ws, ws.steps) if not v.passed] == []
-    ws.listen_to_mail()
-    status, answer = post(ws.api_url(), json.dumps(SPEC_ORDER))
+    listen_to_mail(ws)
+    status, answer = post(api_url(ws), json.dumps(SPEC_ORDER))
     assert status == 202
     trace = follow(ws, answer["messageId"], 20)
     assert trace["complete"], trace
@@ -229,6 +231,14 @@ def test_the_main_stack(opened, ok):
     assert everything(ws) == {}
 
 
+def refuses_to_clean_up(ws, stacks: list[str]) -> None:
+    """The clean-up stops, and names these stacks and what deletes them."""
+    with pytest.raises(WorkshopError) as refused:
+        cleanup(ws)
+    assert f"in the stacks {', '.join(sorted(stacks))}," in refused.value.problem
+    assert refused.value.remedy == "Run: bash infrastructure/scripts/delete.sh"
+
+
 def test_the_single_stacks(opened, ok, place):
     ok(SINGLE_STACKS)
     ws = opened()
@@ -240,6 +250,9 @@ def test_the_single_stacks(opened, ok, place):
     # The specification's curl reaches it.
     curl = "curl -sS -H 'Content-Type: application/json' -d \"$1\" $2"
     assert "messageId" in ok(curl, json.dumps(SPEC_ORDER), endpoint.strip())
+
+    # The clean-up knows who made this.
+    refuses_to_clean_up(ws, SINGLE)
 
     # An update changes what the templates change, and the comparison names every setting of it, and no other. (Of a
     # nested stack, the embedded AWS forgets the attributes of resources that an update leaves as they are.)
@@ -255,16 +268,11 @@ def test_the_single_stacks(opened, ok, place):
     assert differences(ws) == {name: sorted(settings) for name, settings in expected.items()}
     # The stage shows a new snapshot, and orders are checked against the new model.
     assert stage_of(ws)["deploymentId"] != before["deploymentId"]
-    assert post(ws.api_url(), '{"productId": "1", "quantity": 1}')[0] == 400
-    assert post(ws.api_url(), '{"productId": "1", "quantity": 2}')[0] == 202
+    assert post(api_url(ws), '{"productId": "1", "quantity": 1}')[0] == 400
+    assert post(api_url(ws), '{"productId": "1", "quantity": 2}')[0] == 202
 
-    # The clean-up knows who made this.
-    with pytest.raises(WorkshopError) as refused:
-        cleanup(ws)
-    # The embedded AWS does not tell of a table which stack it belongs to.
-    known = sorted(set(SINGLE) - {"ecommerce-serverless-poc-dynamodb"})
-    assert f"in the stacks {', '.join(known)}," in refused.value.problem
-    assert refused.value.remedy == "Run: bash infrastructure/scripts/delete.sh"
+    # The table's tag says another project now, so it is nothing to the clean-up; all else it knows as before.
+    refuses_to_clean_up(ws, sorted(set(SINGLE) - {"ecommerce-serverless-poc-dynamodb"}))
     for stack in SINGLE:
         ok(DELETE, stack)
     assert everything(ws) == {}
@@ -354,7 +362,7 @@ def test_an_update_that_would_replace_the_table_keeps_the_orders(opened, bash, o
     # The AWS CLI names its change sets by the second.
     ok(f"sleep 1; {deploy} --parameter-overrides Prefix=alice")
     assert sorted(dynamodb.list_tables()["TableNames"]) == ["alice-ecommerce-orders", "ecommerce-orders"]
-    assert ws.find_order("1") == {"orderId": "1"}
+    assert find_order(ws, "1") == {"orderId": "1"}
     ok(DELETE, "ecommerce-serverless-poc-dynamodb")
     assert dynamodb.list_tables()["TableNames"] == ["ecommerce-orders"]
 

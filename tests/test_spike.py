@@ -8,21 +8,25 @@ import re
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from front import standing_before
 from support import BIN, eventually
 
-from workshop import sending
-from workshop.burst import Burst
-from workshop.commands.spike import failed, pace, spike
+from workshop.commands.spike import drain_and_rate, failed, spike
+from workshop.orders import sending
+from workshop.orders.api import api_url
+from workshop.orders.burst import Burst
+from workshop.orders.mail import listen_to_mail
 
 KEYS = {"sent", "accepted", "stored", "notified", "lost", "duplicates", "drainSeconds", "ordersPerSecond"}
 
 
 @pytest.fixture(scope="module")
 def flowing(built):
-    built.listen_to_mail()
+    listen_to_mail(built)
     return built
 
 
@@ -38,7 +42,7 @@ def adds_up(document: dict) -> None:
 def turning_away(ws, monkeypatch, rule):
     """Let a small proxy before the API turn orders away by a rule."""
     with standing_before(ws, rule) as url, monkeypatch.context() as patched:
-        patched.setattr(ws, "api_url", lambda: url)
+        patched.setattr("workshop.commands.spike.api_url", lambda _: url)
         yield
 
 
@@ -62,7 +66,7 @@ def test_refused_attempts_are_no_orders(flowing, monkeypatch):
 
 @pytest.mark.parametrize(("status", "requests"), [(429, 3), (503, 3), (403, 1), (400, 1)])
 def test_what_is_refused_for_good_is_counted_once(flowing, monkeypatch, status, requests):
-    monkeypatch.setattr(sending, "TRIES", 3)
+    monkeypatch.setattr(sending, "ATTEMPTS", 3)
     asked = []
 
     def some(order):
@@ -81,8 +85,8 @@ def test_what_is_refused_for_good_is_counted_once(flowing, monkeypatch, status, 
 
 
 def test_nobody_answers_and_nothing_is_measured(flowing, monkeypatch):
-    monkeypatch.setattr(sending, "TRIES", 2)
-    monkeypatch.setattr(flowing, "api_url", lambda: "http://127.0.0.1:9/orders")
+    monkeypatch.setattr(sending, "ATTEMPTS", 2)
+    monkeypatch.setattr("workshop.commands.spike.api_url", lambda _: "http://127.0.0.1:9/orders")
     document = spike(flowing, orders=3, concurrency=3)
     assert document["refused"] == {"0": 3}
     assert (document["accepted"], document["drainSeconds"], document["ordersPerSecond"]) == (0, None, None)
@@ -91,8 +95,8 @@ def test_nobody_answers_and_nothing_is_measured(flowing, monkeypatch):
 
 def test_an_order_whose_answer_was_lost_counts_as_what_it_is(flowing, monkeypatch):
     """The API takes it, and the connection breaks: it is stored, so it was accepted."""
-    monkeypatch.setattr(sending, "TRIES", 1)
-    passed, url = set(), flowing.api_url()
+    monkeypatch.setattr(sending, "ATTEMPTS", 1)
+    passed, url = set(), api_url(flowing)
 
     def breaks(order):
         if order["orderId"] not in passed:
@@ -119,10 +123,14 @@ def lines(ws, function: str) -> list[dict]:
 def test_rates_are_those_of_the_log_lines(flowing, orders):
     document = spike(flowing, orders=orders, concurrency=10)
     run = re.search(r"spike-\d+", document["saved"])[0]
-    taken = [line for line in lines(flowing, "POC-Lambda-1") if line.get("orderId", "").startswith(run)]
+    # On a slow machine an order may be sent again, or a batch fail once: the first line of each order counts.
+    ours = [line for line in lines(flowing, "POC-Lambda-1") if line.get("orderId", "").startswith(run)]
+    taken = list({line["orderId"]: line for line in sorted(ours, key=lambda line: line["time"], reverse=True)}.values())
     mails = [
-        line for line in lines(flowing, "POC-Lambda-2") if any(one.startswith(run) for one in line.get("orderIds", []))
-    ]
+        line for line in lines(flowing, "POC-Lambda-2")
+        if line["event"] == "notified" and any(one.startswith(run) for one in line["orderIds"])
+    ]  # fmt: skip
+    assert len(taken) == orders
     sent, ended = [int(line["sentTime"]) for line in taken], max(line["time"] for line in mails)
     # To the hundredth of a second; when the API took an order, AWS alone tells.
     took = (ended - min(int(line.get("apiRequestTime", line["sentTime"])) for line in taken)) / 1000
@@ -159,10 +167,10 @@ def test_a_rate_that_samples_cannot_tell_is_left_out(flowing):
     burst = Burst(flowing, "spike-of-nobody-")
     burst.notified.update(f"spike-of-nobody-{n}" for n in range(200))
     samples = [{"at": 0.0, "notified": 0}, {"at": 1.0, "notified": 20}, {"at": 2.0, "notified": 200}]
-    drain, rate = pace(burst, samples, began=1000.0, accepted_last=1001.0)
+    drain, rate = drain_and_rate(burst, samples, began=1000.0, last_accepted=1001.0)
     assert (drain, rate) == (1.0, None)
     often = [{"at": n / 10, "notified": 10 * n} for n in range(21)]
-    assert pace(burst, often, began=1000.0, accepted_last=1001.0)[1] == pytest.approx(100)
+    assert drain_and_rate(burst, often, began=1000.0, last_accepted=1001.0)[1] == pytest.approx(100)
 
 
 def test_ctrl_c_says_how_many_are_still_on_their_way(state_dir, flowing):
@@ -180,7 +188,7 @@ def test_ctrl_c_says_how_many_are_still_on_their_way(state_dir, flowing):
     assert document["sent"] < 3000
     error = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert len(error) == 1
-    assert f"{document['onTheirWay']} of them are still on their way" in error[0]
+    assert f"{document['onTheirWay']} aren't stored yet" in error[0]
     assert "lost" not in error[0]
     # And they arrive.
     assert eventually(lambda: count(flowing) - before >= document["accepted"], 60)
@@ -200,6 +208,44 @@ def test_ctrl_c_at_the_very_beginning_sends_nothing_more(flowing, monkeypatch):
     assert document["interrupted"] is True
     assert failed(document).exit_code == 130
     assert len(asked) == document["sent"] < 1_000
+    adds_up(document)
+
+
+def test_ctrl_c_is_not_lost_where_an_interrupt_would_be_swallowed(flowing, monkeypatch):
+    """Python swallows what is raised within a destructor: there, a KeyboardInterrupt would come to nothing."""
+
+    class Swallows:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            # The handler runs in the main thread before the next line does.
+            time.monotonic()
+
+    before = signal.getsignal(signal.SIGINT)
+    asked = []
+
+    def look(burst, accepted=None, original=Burst.look):
+        found = original(burst, accepted)
+        if accepted is not None and len(asked) >= 5:
+            Swallows()
+        return found
+
+    monkeypatch.setattr(Burst, "look", look)
+    with turning_away(flowing, monkeypatch, lambda order: asked.append(order["orderId"])):
+        document = spike(flowing, orders=2_000, concurrency=2)
+    assert document["interrupted"] is True
+    assert document["sent"] < 1_000
+    adds_up(document)
+    # Afterwards Ctrl-C means what it meant before.
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_two_runs_within_a_second_do_not_count_each_others_orders(flowing, monkeypatch):
+    moments = iter(datetime(2026, 1, 1, 12, 0, 0, millisecond * 1000, UTC) for millisecond in (100, 900))
+    monkeypatch.setattr("workshop.commands.spike.datetime", SimpleNamespace(now=lambda _: next(moments)))
+    assert spike(flowing, orders=2, concurrency=2)["stored"] == 2
+    with turning_away(flowing, monkeypatch, lambda order: (403, "no")):
+        document = spike(flowing, orders=3, concurrency=2)
+    assert (document["refused"], document["accepted"], document["stored"]) == ({"403": 3}, 0, 0)
     adds_up(document)
 
 

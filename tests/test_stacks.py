@@ -60,8 +60,7 @@ def embedded(state_dir):
 @pytest.fixture
 def client(embedded):
     """A client of boto3 alone."""
-    instance = embedded.running()
-    return lambda service: instance.client(service, "us-east-1")
+    return embedded.running().clients("us-east-1")
 
 
 @pytest.fixture

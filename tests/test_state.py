@@ -1,16 +1,20 @@
 """The record: private, whole at every moment, written after each resource, one file for each participant."""
 
+import contextlib
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
 from support import build, census, snapshot
 
-from workshop.errors import ForeignResource, WorkshopError
-from workshop.settings import Settings
-from workshop.state import State
+from workshop.base import folder
+from workshop.base.errors import ForeignResource, WorkshopError
+from workshop.base.settings import Settings
+from workshop.base.state import State
 
 ACCOUNT = "000000000000"
 
@@ -117,6 +121,94 @@ def test_the_lock_keeps_out_and_lets_in_again(state):
         raise ZeroDivisionError
     with state.lock("cleanup"):
         pass
+
+
+#: A command that holds the lock, and records a resource for each line that it reads.
+HOLDER = """
+import pathlib, sys
+from workshop.base.errors import WorkshopError
+from workshop.base.settings import Settings
+from workshop.base.state import State
+state = State.load(Settings(prefix="alice", state_dir=pathlib.Path(sys.argv[1])), sys.argv[2], "one")
+try:
+    with state.lock(sys.argv[3]):
+        print("in", flush=True)
+        for name in sys.stdin:
+            state.record(1, "role", name.strip(), "arn:x")
+            print("recorded", flush=True)
+except WorkshopError as error:
+    print(error, flush=True)
+"""
+
+
+@pytest.fixture
+def holder(state):
+    """Start a process that takes the lock, and return it with its first word."""
+    with contextlib.ExitStack() as stack:
+
+        def start(command):
+            words = [sys.executable, "-c", HOLDER, str(state.path.parent), ACCOUNT, command]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            process = stack.enter_context(subprocess.Popen(words, **pipes))
+            stack.callback(process.kill)
+            return process, process.stdout.readline().strip()
+
+        yield start
+
+
+def said(process, name):
+    process.stdin.write(f"{name}\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def test_who_deletes_the_lock_while_a_command_runs_lets_nobody_in(state, holder):
+    lock = state.path.with_suffix(".lock")
+    first, word = holder("up")
+    assert word == "in"
+    assert f"up (process {first.pid}" in holder("cleanup")[1]
+    lock.unlink()
+    # Also where there is nothing new to record.
+    assert [said(first, "one"), said(first, "one")] == ["recorded", "recorded"]
+    lock.unlink()
+    assert said(first, "one") == "recorded"
+    assert f"up (process {first.pid}" in holder("cleanup")[1]
+
+
+def test_a_command_stops_beside_another_one_that_got_in(state, holder):
+    lock = state.path.with_suffix(".lock")
+    first, _ = holder("up")
+    assert said(first, "one") == "recorded"
+    lock.unlink()
+    second, word = holder("cleanup")
+    assert word == "in"
+    stopped = said(first, "two")
+    assert f"cleanup (process {second.pid}" in stopped
+    assert str(lock) in stopped
+    assert first.wait(timeout=30) == 0
+    # The one that goes on keeps its lock and its record.
+    assert said(second, "three") == "recorded"
+    assert [one["name"] for one in json.loads(state.path.read_text())["resources"]] == ["one", "three"]
+    assert "cleanup (process" in holder("up")[1]
+
+
+def test_a_lock_on_a_file_that_was_deleted_a_moment_ago_is_none(state, monkeypatch):
+    """Between opening and locking, the file is deleted: the next command would find another one."""
+    opened, lock = [], state.path.with_suffix(".lock")
+    open_file = folder.open_file
+
+    def deleted_once(path, flags):
+        descriptor = open_file(path, flags)
+        opened.append(path)
+        if opened == [lock]:
+            path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(folder, "open_file", deleted_once)
+    other = State.load(Settings(prefix="alice", state_dir=state.path.parent), ACCOUNT, "one")
+    with state.lock("up"), pytest.raises(WorkshopError, match=r"up \(process"), other.lock("cleanup"):
+        pass
+    assert opened.count(lock) == 3
 
 
 def test_every_resource_is_recorded_as_soon_as_it_stands(ws):

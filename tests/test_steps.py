@@ -1,4 +1,4 @@
-"""The eight steps: alone and in order, twice, out of order, as files, and on the other target."""
+"""The steps: alone and in order, twice, out of order, as files, and on the other target."""
 
 import json
 import os
@@ -7,38 +7,40 @@ import re
 import pytest
 from support import ROOT, build, census, eventually, looked_at, post, row, run, snapshot, teardown
 
+from workshop.base.errors import NotBuilt
+from workshop.build.opening import load_steps
 from workshop.commands.build import run_steps
 from workshop.embedded import Embedded, environment
-from workshop.errors import NotBuilt
+from workshop.orders.api import api_url
 
 STREAM = "dynamodb:{r}:{a}:table/{p}-ecommerce-orders/stream/2026-01-01T00:00:00.000"
-COMMANDS = ["01_iam", "02_dynamodb", "03_sqs", "04_lambda_1", "05_streams", "06_sns", "07_lambda_2", "08_api"]
+COMMANDS = [step.command for step in load_steps()]
 
 
 def test_every_step_alone_makes_its_piece_and_nothing_of_the_next(cli, ws):
     for number, command in enumerate(COMMANDS, start=1):
         ran = cli(command)
         assert ran.code == 0, ran.err
-        results = [line.split() for line in ran.out.splitlines() if "arn:aws:" in line]
-        assert {result for result, *_ in results} == {"created"}
+        results = re.findall(r"^  ✓ (\w+) ", ran.out, re.MULTILINE)
+        assert set(results) == {"created"}
         assert len(results) == len(ws.steps[number - 1].declarations)
         states = {resource.step: resource.result for resource in looked_at(ws)}
-        assert states == {n: "present" if n <= number else "missing" for n in range(1, 9)}
-        if number < 8:
+        assert states == {n: "present" if n <= number else "missing" for n in range(1, len(COMMANDS) + 1)}
+        if number < len(COMMANDS):
             assert f"workshop {COMMANDS[number]} --prefix {ws.settings.prefix}" in ran.out
 
 
 def test_second_up_says_unchanged_and_makes_no_changing_call(ws, capsys):
     calls = []
     ws.client.listeners.append(calls.append)
-    first = run_steps(ws, ws.steps, "up")
-    assert {resource.result for resource in first} == {"created"}
+    first = run_steps(ws, ws.steps, "up")["resources"]
+    assert {resource["result"] for resource in first} == {"created"}
     # The count below would mean nothing if the listener heard nothing.
     assert sum(not call.is_read for call in calls) >= len(first)
     before, recorded = snapshot(ws), ws.state.path.read_bytes()
     calls.clear()
-    second = run_steps(ws, ws.steps, "up")
-    assert {resource.result for resource in second} == {"unchanged"}
+    second = run_steps(ws, ws.steps, "up")["resources"]
+    assert {resource["result"] for resource in second} == {"unchanged"}
     assert len(second) == len(first)
     assert calls
     assert [call.operation for call in calls if not re.match("Get|List|Describe", call.operation)] == []
@@ -52,8 +54,9 @@ def test_up_prints_where_orders_go(cli, ws):
     first, second = cli("up"), cli("up")
     assert first.code == second.code == 0
     assert "unchanged" in second.out
-    assert not re.search(r"^(created|updated)\b", second.out, re.MULTILINE)
-    url = re.search(r"^Orders go to: (\S+)$", second.out, re.MULTILINE)[1]
+    assert re.search(r"✓ created ", first.out)
+    assert not re.search(r"✓ (created|updated) ", second.out)
+    url = re.search(r"^API: (\S+)$", second.out, re.MULTILINE)[1]
     status, answer = post(url, json.dumps({"productId": "1", "quantity": 1}))
     assert status == 202
     assert row(ws, answer["messageId"])
@@ -102,11 +105,11 @@ def test_what_uses_the_built_thing_says_what_to_run_when_it_is_not_built(cli, co
 def test_a_step_file_is_its_command(ws, state_dir, prefix, tmp_path):
     options = ["--prefix", prefix, "--state-dir", str(state_dir)]
     # From anywhere: a trainee may stand in the folder of the steps.
-    ran = run(str(ROOT / "steps/02_dynamodb.py"), *options, cwd=tmp_path)
+    ran = run(str(ROOT / "steps/02_dynamodb.py"), *options, cwd=tmp_path, fresh=True)
     assert ran.code == 0, ran.err
-    assert re.search(rf"^created\s+table\s+{prefix}-ecommerce-orders\s+arn:", ran.out, re.MULTILINE)
-    again = run("workshop", "02_dynamodb", *options, cwd=tmp_path)
-    assert re.search(rf"^unchanged\s+table\s+{prefix}-ecommerce-orders\s+arn:", again.out, re.MULTILINE)
+    assert re.search(rf"^  ✓ created\s+table\s+{prefix}-ecommerce-orders$", ran.out, re.MULTILINE)
+    again = run("workshop", "02_dynamodb", "--verbose", *options, cwd=tmp_path, fresh=True)
+    assert re.search(rf"^  ✓ unchanged\s+table\s+{prefix}-ecommerce-orders\s+arn:", again.out, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,8 +124,9 @@ def test_a_step_file_fails_like_its_command(state_dir, prefix):
 
 def test_a_table_in_a_pipe_is_separated_by_tabs(cli):
     # What `cut` and `awk -F` of a script rely on.
-    lines = cli("02_dynamodb").out.splitlines()
-    assert [line.split("\t")[:2] for line in lines if "arn:" in line] == [["created", "table"]]
+    assert cli("02_dynamodb").code == 0
+    lines = cli("status", "--verbose").out.splitlines()
+    assert [line.split("\t")[:4] for line in lines if line.startswith("2\t")] == [["2", "present", "yes", "table"]]
 
 
 def test_everything_that_takes_tags_carries_ours(built):
@@ -219,7 +223,7 @@ def test_every_setting_has_its_participant_environment_region_and_email(ws, open
     other = open_ws(prefix, region="eu-central-1", environment="prod", email="boss@example.org")
     try:
         build(other)
-        assert "/prod/orders" in other.api_url()
+        assert "/prod/orders" in api_url(other)
         assert ":eu-central-1:" in other.arn("sqs", "x")
         assert {r.result for r in looked_at(other)} == {"present"}
         queues = other.client("sqs").list_queue_tags(
@@ -239,7 +243,7 @@ def test_longest_prefix_that_is_let_in_works(open_ws, prefix):
     opened = open_ws(prefix.ljust(44, "x"))
     try:
         build(opened)
-        status, answer = post(opened.api_url(), json.dumps({"productId": "1", "quantity": 1}))
+        status, answer = post(api_url(opened), json.dumps({"productId": "1", "quantity": 1}))
         assert status == 202
         assert row(opened, answer["messageId"])
     finally:

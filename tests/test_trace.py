@@ -10,10 +10,12 @@ from datetime import datetime
 import pytest
 from support import SPEC_ORDER, eventually, messages, row, run
 
+from workshop.base.http import post
 from workshop.commands.order import order
-from workshop.pace import Pace
-from workshop.tracing import dead_end, follow, hops_of
-from workshop.web import post
+from workshop.orders.api import api_url
+from workshop.orders.logs import read_log
+from workshop.orders.rate import RateLimiter
+from workshop.orders.tracing import dead_end, follow, hops_of
 
 HOPS = ["api", "queue", "lambda-1", "table", "stream", "lambda-2", "topic", "inbox"]
 
@@ -36,7 +38,7 @@ def quiet_queue(built):
 
 def place(ws, **fields) -> str:
     """Place an order, and return its id."""
-    status, answer = post(ws.api_url(), json.dumps(SPEC_ORDER | fields).encode(), ca_bundle=ws.client.ca_bundle)
+    status, answer = post(api_url(ws), json.dumps(SPEC_ORDER | fields).encode(), ca_bundle=ws.client.ca_bundle)
     assert status == 202
     return fields.get("orderId") or answer["messageId"]
 
@@ -88,7 +90,7 @@ def test_hops_are_told_while_they_happen(built, capsys):
     follow(built, place(built), wait=15)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines[-9:-1]] == HOPS
-    assert lines[-1][:3] == ["The", "order", "has"]
+    assert lines[-1][:3] == ["The", "order", "passed"]
 
 
 def test_order_with_trace_prints_one_document(typed):
@@ -160,7 +162,7 @@ def test_a_message_that_is_no_json_says_who_refused_it_and_why(built, typed, qui
     assert [hop["hop"] for hop in ran.json["hops"]] == HOPS[:3]
     end = ran.json["deadEnd"]
     assert end["hop"] == "table"
-    assert "POC-Lambda-1 said: refused" in end["cause"]
+    assert "POC-Lambda-1 logged: refused" in end["cause"]
     assert "the message is not JSON" in end["cause"]
     assert end["remedy"].startswith("workshop ")
     assert len(ran.errors) == 1
@@ -262,7 +264,7 @@ def test_all_readers_of_a_process_share_one_pace(built, open_ws):
         one = open_ws(built.settings.prefix)
         one.client.listeners.append(heard)
         for reader in [built, one] * 5:
-            pool.submit(reader.read_log, "POC-Lambda-1", "nobody", since=time.time() - 60)
+            pool.submit(read_log, reader, "POC-Lambda-1", "nobody", since=time.time() - 60)
     assert len(heard.calls) == 10
     assert heard.most_in_a_second() <= 5
 
@@ -330,8 +332,8 @@ def test_a_repeated_order_is_said_to_be_a_duplicate(built, capsys):
     again = order(built, order_id=order_id, trace=True, wait=15)
     assert (again["duplicate"], again["complete"]) == (True, True)
     said = capsys.readouterr().out
-    assert f"Duplicate: order {order_id} was stored before" in said
-    assert "has gone all the way" not in said
+    assert f"Duplicate: order {order_id} was already stored" in said
+    assert "passed every hop" not in said
 
 
 class Tick:
@@ -348,7 +350,7 @@ class Tick:
 @pytest.mark.parametrize(("burst", "rate"), [(2, 3), (1, 5), (4, 0.5)])
 def test_a_pace_is_never_exceeded_in_any_second(burst, rate):
     clock = Tick()
-    pace = Pace(burst, rate, lambda: clock.now, clock.sleep)
+    pace = RateLimiter(burst, rate, lambda: clock.now, clock.sleep)
     passed = []
     for pause in [0, 0, 0, 0, 0, 5, 0, 0, 0.1, 0.4, 0, 0, 30, 0, 0, 0]:
         clock.now += pause

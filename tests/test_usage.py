@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
-from support import BIN, build, census, run
+from replay import build
+from support import BIN, census, run
 
-from workshop.errors import UsageError, WorkshopError
-from workshop.settings import PREFIX_LIMIT, Settings
-from workshop.state import State
+from workshop.base.errors import UsageError, WorkshopError
+from workshop.base.settings import PREFIX_LIMIT, Settings
+from workshop.base.state import State
+from workshop.build.opening import load_steps
 
 ACCOUNT = "000000000000"
 
@@ -49,7 +52,8 @@ WRONG = {
     "command of local that is none": ["local", "restart"],
     "quantity that is no number": ["order", "--quantity", "two"],
     "wait that is too long": ["inbox", "--wait", "301"],
-    "json where there is none": ["up", "--json"],
+    "last of no e-mails": ["inbox", "--last", "0"],
+    "json where there is none": ["policy", "--json"],
 }
 
 
@@ -91,12 +95,149 @@ def test_the_limit_of_a_prefix_is_exact():
     assert len(Settings(prefix="a" * PREFIX_LIMIT).name("Lambda-SQS-DynamoDB")) == 64
 
 
-@pytest.mark.parametrize("command", [["--help"], ["up", "--help"], ["local", "--help"], ["cleanup", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["-h"], [], ["up", "-h"], ["local"], ["local", "--help"], ["cleanup", "--help"]]
+)
 def test_help_helps_and_starts_nothing(own_cli, own_state_dir, command):
     ran = own_cli(*command)
     assert (ran.code, ran.err) == (0, "")
     assert "Usage: workshop" in ran.out
     assert not own_state_dir.exists()
+
+
+#: A command line that is wrong, and how its message ends.
+MEANT = {
+    "a command": (["staus"], "There is no command 'staus'. Did you mean workshop status?"),
+    "a command of a group": (["local", "stat"], "There is no command 'stat'. Did you mean workshop local status?"),
+    "a step": (["sqss"], "There is no command 'sqss'. Did you mean workshop 03_sqs?"),
+    "one of two steps": (["lambda"], "Did you mean workshop 04_lambda_1 or workshop 07_lambda_2?"),
+    "a step to verify": (["verify", "03_sq"], "There is no step '03_sq'. Did you mean 03_sqs?"),
+    "an option": (["up", "--prefx", "alice"], "There is no option --prefx. Did you mean --prefix?"),
+    "nothing close": (["xyzzy"], "There is no command 'xyzzy'. See: workshop --help"),
+    "a number": (["order", "--quantity", "two"], "--quantity takes a whole number. See: workshop order --help"),
+    "a range": (["inbox", "--wait", "301"], "--wait takes a number from 0 to 300. See: workshop inbox --help"),
+    "an argument": (["trace"], "ORDER_ID is missing. See: workshop trace --help"),
+    "an argument too many": (["01_iam", "alice"], "workshop 01_iam doesn't take 'alice'. See: workshop 01_iam --help"),
+    "a value": (["up", "--prefix"], "--prefix needs a value. See: workshop --help"),
+    "no value": (["up", "--json=1"], "--json takes no value. See: workshop --help"),
+}
+
+
+@pytest.mark.parametrize(("typed", "end"), MEANT.values(), ids=MEANT)
+def test_wrong_usage_says_what_may_have_been_meant(own_cli, typed, end):
+    assert one_line(own_cli(*typed), 2).endswith(f"{end}\n")
+
+
+@pytest.mark.parametrize("name", ["2", "02", "dynamodb", "DynamoDB"])
+def test_a_step_runs_by_its_number_and_by_its_name(cli, ws, name):
+    ran = cli(name, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert [one["name"] for one in ran.json["resources"]] == [ws.name("ecommerce-orders")]
+    assert ws.find("table", "ecommerce-orders")
+
+
+def commands() -> list[list[str]]:
+    """Every command, as it is typed."""
+    names = re.findall(r"^│ (\w[\w-]*) ", run("workshop", "--help").out, re.MULTILINE)
+    local = re.findall(r"^│ (\w[\w-]*) ", run("workshop", "local", "--help").out, re.MULTILINE)
+    return [[name] for name in names if name != "local"] + [["local", name] for name in local]
+
+
+def test_every_help_fits_80_columns_and_has_an_example():
+    overview = run("workshop", "--help", env={"COLUMNS": "80"}).out
+    for group in ("Build", "Use", "Look", "Clean up", "Embedded AWS"):
+        assert f"─ {group} ─" in overview
+    # No summary is cut, and each stands on one line.
+    assert not re.search("…|\\.\\.\\.(?! *$)", overview.partition("ARGS]...")[2])
+    assert not re.search(r"^│ {8,}\w", overview, re.MULTILINE)
+    every = commands()
+    assert len(every) > 25
+    for command in every:
+        text = run("workshop", *command, "--help", env={"COLUMNS": "80"}).out
+        assert "Example: " in text, command
+        assert max(map(len, text.splitlines())) <= 80, command
+
+
+def test_help_shows_the_options_that_matter_and_every_command_takes_all(own_cli, cli):
+    for command, shown, hidden in (
+        (["cost"], ["--orders", "--state-dir"], ["--prefix", "--yes", "--target"]),
+        (["trace"], ["--prefix", "--target"], ["--email", "--yes", "--boundary"]),
+        (["up"], ["--email", "--boundary", "--yes"], []),
+        (["local", "stop"], ["--state-dir"], ["--prefix", "--email"]),
+    ):
+        text = own_cli(*command, "--help").out
+        assert [option for option in shown if option not in text] == []
+        assert [option for option in hidden if option in text] == []
+    common = [
+        "--target",
+        "local",
+        "--region",
+        "us-east-1",
+        "--environment",
+        "dev",
+        "--email",
+        "me@example.com",
+        "--yes",
+    ]
+    assert cli("cost", *common).code == 0
+
+
+# --- JSON and pipes -------------------------------------------------------------------------------------------
+
+JSON = [
+    ["up"],
+    ["03_sqs"],
+    ["status"],
+    ["verify", "2"],
+    ["url"],
+    ["order", "--trace", "--wait", "30"],
+    ["inbox"],
+    ["spike", "--orders", "5"],
+    ["redrive", "--dry-run"],
+    ["cost"],
+    ["doctor"],
+    ["diff"],
+    ["cleanup", "--yes"],
+]
+
+
+def test_json_is_the_only_thing_printed(own_cli):
+    for command in JSON:
+        # The first one starts the embedded AWS, which is nothing to speak of either.
+        ran = own_cli(*command, "--json")
+        assert (ran.code, ran.err) == (0, ""), command
+        assert ran.json, command
+
+
+def test_json_of_up_counts_and_says_where_orders_go(cli, ws):
+    made, again = cli("up", "--json").json, cli("up", "--json").json
+    every = sum(len(step.declarations) for step in ws.steps)
+    assert [made[key] for key in ("created", "updated", "unchanged")] == [every, 0, 0]
+    assert [again[key] for key in ("created", "updated", "unchanged")] == [0, 0, every]
+    assert made["seconds"] > 0
+    assert {one["result"] for one in made["resources"]} == {"created"}
+    assert all(one["arn"].startswith("arn:") for one in made["resources"])
+    assert made["url"] == again["url"] == cli("url", "--json").json["url"] == cli("url").out.strip()
+
+
+def test_json_holds_whole_values(cli, ws):
+    build(ws, 1)
+    checks = cli("verify", "1", "--json").json["checks"]
+    assert max(len(check["detail"]) for check in checks) > 110
+    assert not any("…" in check["detail"] for check in checks)
+
+
+def test_in_a_pipe_nothing_drives_a_terminal(cli, ws):
+    for command in (
+        ["up"],
+        ["status", "--verbose"],
+        ["verify", "3", "--verbose"],
+        ["03_sqs", "--show-cli", "--verbose"],
+    ):
+        ran = cli(*command, env={"NO_COLOR": "", "TERM": "xterm-256color", "COLUMNS": "40"})
+        assert ran.code == 0, ran.err
+        assert "\x1b" not in ran.out + ran.err
+        assert "…" not in ran.out
 
 
 def test_settings_of_real_aws_have_no_say_on_the_embedded_one(cli, ws):
@@ -272,8 +413,8 @@ def test_another_participant_is_not_held_up(cli, ws, prefix):
 HOLD = """
 import sys, time
 from pathlib import Path
-from workshop.settings import Settings
-from workshop.state import State
+from workshop.base.settings import Settings
+from workshop.base.state import State
 with State.load(Settings(prefix=sys.argv[1], state_dir=Path(sys.argv[2])), "000000000000").lock("up"):
     print("holding", flush=True)
     time.sleep(60)
@@ -298,8 +439,6 @@ def test_ctrl_c_is_one_line_and_loses_nothing(state_dir, prefix, ws):
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Tests that run in the background of a shell have Ctrl-C switched off.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     # The first record is written when the first policy stands.
     state = State.load(Settings(prefix=prefix, state_dir=state_dir), ACCOUNT)
@@ -311,7 +450,7 @@ def test_ctrl_c_is_one_line_and_loses_nothing(state_dir, prefix, ws):
     assert b"Traceback" not in err
     assert err.decode().strip().splitlines()[-1].startswith("Error: Interrupted")
     recorded = json.loads(state.path.read_text())["resources"]
-    assert 0 < len(recorded) < 24
+    assert 0 < len(recorded) < sum(len(step.declarations) for step in load_steps())
     again = run("workshop", "up", env=env)
     assert again.code == 0, again.err
     assert "unchanged" in again.out

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from workshop.aws import Call
-from workshop.awscli import render
-from workshop.captures import strings
-from workshop.policies import document, nobody_but
-from workshop.regions import mark
-from workshop.settings import Settings
-from workshop.variables import Variables
+from workshop.aws.clients import Call
+from workshop.aws.policies import document, nobody_but
+from workshop.awscli.captures import strings
+from workshop.awscli.render import render
+from workshop.awscli.variables import Variables
+from workshop.base.settings import Settings
+from workshop.kinds.regions import mark
 
 HERE, THERE = ("us-east-1", "000000000000"), ("eu-central-1", "111122223333")
 API = "abc123def4"

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from workshop.opening import load
+from workshop.build.opening import load
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "infrastructure/cloudformation"

@@ -1,12 +1,13 @@
 """The notebooks of this repository: build, clean, check and open them.
 
 Each notebook stands in git twice: as `notebooks/NN_name.ipynb`, which people run, and as `notebooks/source/NN_name.md`,
-which people read, write and compare. Either can be edited: `--build` makes the notebooks from the texts, `--clean`
-takes out of the notebooks what a run left in them, and carries their cells over into the texts. The drawback is that
+jupytext's Markdown, which people read, write and compare. Either can be edited: `--build` makes the notebooks from
+the texts, `--clean` the texts from the notebooks; both leave in the notebooks nothing of a run. The drawback is that
 every sentence stands there twice; `--check` sees to it that it is the same sentence.
 
-In a text, a comment opens each cell: `<!-- md id -->` or `<!-- py id tag … -->`, then Markdown, or Python between
-fences.
+jupytext keeps no cell ids in a text (jupytext/jupytext#1263). Ours are names that tests rely on, so a text has them
+as `name`, the notebook format's metadata for that. JupyterLab is not told of the pairs: what somebody tries in a
+notebook is to change no text.
 
 Examples:
     python tools/notebooks.py --check
@@ -14,22 +15,27 @@ Examples:
 """
 
 import argparse
-import json
+import copy
 import os
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import jupytext
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
 FIRST = "00_overview.ipynb"
 
-Notebook = dict[str, Any]
-
-OPENING = re.compile(r"^<!-- (md|py) ([a-z0-9-]+)((?: [a-z-]+)*) -->$", re.MULTILINE)
-KINDS = {"md": "markdown", "py": "code"}
+#: How jupytext writes a text: of the metadata, nothing but the names and tags of cells.
+MARKDOWN = {
+    "extension": ".md",
+    "format_name": "markdown",
+    "cell_metadata_filter": "name,tags,-all",
+    "notebook_metadata_filter": "-all",
+}
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -53,86 +59,50 @@ def notebooks() -> list[Path]:
     )
 
 
-def from_text(text: str) -> Notebook:
-    """Make a notebook of a text."""
-    parts = OPENING.split(text)
-    cells = []
-    for kind, name, tags, content in zip(parts[1::4], parts[2::4], parts[3::4], parts[4::4], strict=True):
-        content = content.strip("\n")
-        if kind == "py":
-            content = content.removeprefix("```python\n").removesuffix("\n```")
-        cell = {"cell_type": KINDS[kind], "id": name, "metadata": {"tags": tags.split()} if tags else {}}
-        cells.append(cell | {"source": content.splitlines(keepends=True)})
-    return cleaned({"cells": cells})
+def text_of(notebook: NotebookNode) -> str:
+    """Write a notebook as a text: neither what a run left in it nor its empty cells."""
+    notebook = copy.deepcopy(notebook)
+    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
+    for cell in notebook.cells:
+        cell.metadata.name = cell.id
+    return str(jupytext.writes(notebook, fmt=MARKDOWN))
 
 
-def to_text(notebook: Notebook) -> str:
-    """Write a notebook as a text."""
-    parts = []
-    for cell in notebook["cells"]:
-        content = "".join(cell["source"])
-        code = cell["cell_type"] == "code"
-        opening = " ".join(["py" if code else "md", cell["id"], *cell["metadata"].get("tags", [])])
-        parts.append(f"<!-- {opening} -->\n" + (f"```python\n{content}\n```" if code else content))
-    return "\n\n".join(parts) + "\n"
-
-
-def cleaned(notebook: Notebook) -> Notebook:
-    """A notebook without what a run, a machine or an editor left in it."""
-    cells = []
-    for cell in notebook["cells"]:
-        source = "".join(cell["source"]).rstrip()
-        if not source:
-            continue
-        kept = {
-            "cell_type": cell["cell_type"],
-            "id": cell["id"],
-            "metadata": {"tags": sorted(cell["metadata"]["tags"])} if cell["metadata"].get("tags") else {},
-            "source": source.splitlines(keepends=True),
-        }
-        cells.append(kept | ({"execution_count": None, "outputs": []} if cell["cell_type"] == "code" else {}))
-    return {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
-
-
-def written(notebook: Notebook) -> str:
-    """A notebook as a file, in the form in which JupyterLab writes it, so that diffs show the cells that changed."""
-    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def read(path: Path) -> Notebook:
-    """Read a notebook."""
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+def built(text: str) -> str:
+    """Make a notebook's file of a text, as JupyterLab writes it; a cell without a name is named after its place."""
+    notebook = jupytext.reads(text, fmt=MARKDOWN)
+    notebook.metadata, notebook.nbformat_minor = METADATA, 5
+    for place, cell in enumerate(notebook.cells, start=1):
+        cell.id = cell.metadata.get("name", f"cell-{place}")
+        cell.metadata = {name: tags for name, tags in cell.metadata.items() if name == "tags"}
+    return f"{jupytext.writes(notebook, fmt='ipynb')}\n"
 
 
 def complaints(path: Path) -> Iterator[str]:
     """What is wrong with a notebook in git, one line each."""
+    source = source_of(path)
     if not path.exists():
         yield "is not built: run tools/notebooks.py --build"
         return
-    text, notebook = path.read_text(encoding="utf-8"), read(path)
-    if text != written(cleaned(notebook)):
-        yield "holds outputs or other traces of a run: run tools/notebooks.py --clean"
-    source = source_of(path)
-    if not source.exists() or source.read_text(encoding="utf-8") != to_text(cleaned(notebook)):
+    notebook = jupytext.read(path)
+    if not source.exists() or source.read_text(encoding="utf-8") != text_of(notebook):
         yield f"differs from source/{source.name}: run --build if you edited the text, --clean if the notebook"
-    cells = notebook["cells"]
-    if len({cell["id"] for cell in cells}) < len(cells):
+    if path.read_text(encoding="utf-8") != built(text_of(notebook)):
+        yield "holds outputs or other traces of a run: run tools/notebooks.py --clean"
+    cells = notebook.cells
+    if len({cell.id for cell in cells}) < len(cells):
         yield "has two cells with one id"
     if not FEWEST <= len(cells) <= MOST:
         yield f"has {len(cells)} cells, and should have {FEWEST} to {MOST}"
     for before, cell in zip([None, *cells], cells, strict=False):
-        if cell["cell_type"] == "code" and (before is None or before["cell_type"] == "code"):
-            yield f"says nothing before the cell {cell['id']}"
-        if found := MACHINE.search("".join(cell["source"])):
-            yield f"names a place on a machine in the cell {cell['id']}: {found[0]}"
+        if cell.cell_type == "code" and (before is None or before.cell_type == "code"):
+            yield f"says nothing before the cell {cell.id}"
+        if found := MACHINE.search(cell.source):
+            yield f"names a place on a machine in the cell {cell.id}: {found[0]}"
 
 
 def check() -> int:
-    """Print what is wrong.
-
-    Returns:
-        The exit code.
-    """
+    """Say what is wrong with the notebooks in git."""
     found = [f"{path.relative_to(ROOT)} {line}" for path in notebooks() for line in complaints(path)]
     print("\n".join(found) or f"{len(notebooks())} notebooks are clean.")
     return 1 if found else 0
@@ -140,17 +110,23 @@ def check() -> int:
 
 def build() -> int:
     """Make the notebooks from the texts."""
-    for path in notebooks():
-        path.write_text(written(from_text(source_of(path).read_text(encoding="utf-8"))), encoding="utf-8")
+    for source in sorted((FOLDER / "source").glob("*.md")):
+        path = FOLDER / f"{source.stem}.ipynb"
+        path.write_text(built(source.read_text(encoding="utf-8")), encoding="utf-8")
+        source.write_text(text_of(jupytext.read(path)), encoding="utf-8")
     return 0
 
 
 def clean() -> int:
-    """Take out of the notebooks what a run left, and carry their cells over into the texts."""
-    for path in notebooks():
-        notebook = cleaned(read(path))
-        path.write_text(written(notebook), encoding="utf-8")
-        source_of(path).write_text(to_text(notebook), encoding="utf-8")
+    """Take out of the notebooks what a run left, and make the texts from them."""
+    for path in sorted(FOLDER.glob("*.ipynb")):
+        notebook = jupytext.read(path)
+        text = text_of(notebook)
+        kept = {(cell.id, cell.source) for cell in jupytext.reads(built(text), fmt="ipynb").cells}
+        if lost := [cell.id for cell in notebook.cells if cell.source.strip() and (cell.id, cell.source) not in kept]:
+            sys.exit(f"{path.relative_to(ROOT)} stays as it is: jupytext's Markdown cannot hold the cell {lost[0]}.")
+        path.write_text(built(text), encoding="utf-8")
+        source_of(path).write_text(text, encoding="utf-8")
     return 0
 
 
@@ -176,20 +152,16 @@ def main() -> int:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description="Build, clean, check or open the notebooks.")
     what = parser.add_mutually_exclusive_group(required=True)
-    for name, text in {
-        "check": "say what is wrong with the notebooks in git",
-        "clean": "take out what a run left, and carry the cells over into the texts",
-        "build": "make the notebooks from the texts",
-        "lab": "open JupyterLab; further options are passed on to it",
-    }.items():
-        what.add_argument(f"--{name}", action="store_true", help=text)
+    for do in (check, clean, build):
+        what.add_argument(f"--{do.__name__}", dest="do", action="store_const", const=do, help=do.__doc__)
+    what.add_argument("--lab", action="store_true", help="open JupyterLab; further options are passed on to it")
     parser.add_argument("--root", type=Path, default=ROOT, help="with --lab: the folder that it shows")
     options, more = parser.parse_known_args()
     if options.lab:
         return lab(options.root.resolve(), more)
     if more:
         parser.error(f"unknown: {' '.join(more)}")
-    return check() if options.check else clean() if options.clean else build()
+    return int(options.do())
 
 
 if __name__ == "__main__":

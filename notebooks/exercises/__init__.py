@@ -7,9 +7,12 @@ policy is put before IAM, a queue's attributes make a queue, a handler is called
 An answer is tried on resources of its own, which are deleted again, and never on what the learner has built.
 """
 
-from . import api, cleanup, dynamodb, iam, lambda_1, lambda_2, overview, sns, sqs, streams
+from importlib import import_module
+from pathlib import Path
 
-#: `{number of the notebook: its checker}`.
-CHECKERS = dict(
-    enumerate(module.check for module in (overview, iam, dynamodb, sqs, lambda_1, streams, sns, lambda_2, api, cleanup))
-)
+#: `{name of the notebook, without its number: its checker}`.
+CHECKERS = {
+    path.stem: import_module(f".{path.stem}", __name__).check
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py"))
+    if path.stem != "trying"
+}

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from workshop.errors import GaveUp, WorkshopError
-from workshop.step import Workshop
-from workshop.web import post
+from workshop.base.errors import GaveUp, WorkshopError
+from workshop.base.http import post
+from workshop.build.step import Workshop
+from workshop.orders.api import api_url, find_order
 
 from .trying import Outcome, Row, Rows, attempt
 
@@ -74,7 +75,7 @@ def try_the_api(ws: Workshop, place: Any) -> tuple[list[int], Outcome]:
     Returns:
         The API's answers, and what the client did.
     """
-    url = ws.api_url()
+    url = api_url(ws)
     statuses: list[int] = []
     ids: set[str] = set()
 
@@ -82,7 +83,7 @@ def try_the_api(ws: Workshop, place: Any) -> tuple[list[int], Outcome]:
         status, answer = post(url, json.dumps(order).encode(), ca_bundle=ws.client.ca_bundle)
         statuses.append(status)
         if status == 202:
-            ids.add(order.get("orderId", answer.get("messageId")))
+            ids.add(str(order.get("orderId", answer.get("messageId"))))
         return status
 
     try:
@@ -99,7 +100,7 @@ def try_the_api(ws: Workshop, place: Any) -> tuple[list[int], Outcome]:
 def take_out(ws: Workshop, order_id: str) -> None:
     """Delete an order from the table, as soon as it is there."""
     try:
-        ws.patience.until(lambda: ws.find_order(order_id), "the order of this exercise is on its way", 30, quiet=True)
+        ws.waiter.until(lambda: find_order(ws, order_id), "the order of this exercise is on its way", 30, quiet=True)
     except GaveUp:
         ws.console.note(f"The order {order_id} of this exercise is still on its way: look behind the API.")
         return
@@ -143,11 +144,11 @@ def over_lines(answer: Any) -> Iterator[Row]:
         ends = len(line.sent) == len(weather) and outcome.value == 202
         yield Row(asked, ends, f"{hint} Tries: {len(line.sent)}. {outcome.said}")
     hint = "Count your tries; after the fifth, return the last status."
-    for asked, weather, last in (
+    for asked, always, last in (
         ("it gives up after five tries", 503, 503),
         ("also where the line stays broken", DOWN, None),
     ):
-        line, outcome = try_client(answer, weather)
+        line, outcome = try_client(answer, always)
         ends = len(line.sent) <= MOST_TRIES and last in (None, outcome.value)
         yield Row(asked, ends, f"{hint} Tries: {len(line.sent)}. {outcome.said}")
     line, outcome = try_client(answer, 400)

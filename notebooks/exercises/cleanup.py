@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from workshop.step import Workshop
+from workshop.build.step import Workshop
 
 from .trying import Row, Rows, unknown_names
 
@@ -24,7 +24,7 @@ KINDS = sorted({kind for pair in BEFORE for kind in pair})
 def try_order(order: list[str]) -> dict[tuple[str, str], str]:
     """Delete in this order, in thought. Returns what would point to something that is gone, and what follows."""
     gone: set[str] = set()
-    dangling = {}
+    dangling: dict[tuple[str, str], str] = {}
     for kind in order:
         gone.add(kind)
         dangling |= {pair: why for pair, why in BEFORE.items() if pair[1] == kind and pair[0] not in gone}

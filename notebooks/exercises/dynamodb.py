@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from workshop.step import Workshop
+from workshop.build.step import Workshop
 
 from .trying import Row, Rows, refusal, scratch_table
 

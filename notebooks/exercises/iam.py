@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from workshop.evaluator import as_list, evaluate
-from workshop.step import Workshop
+from workshop.aws.evaluator import as_list, evaluate
+from workshop.build.step import Workshop
 
 from .trying import Row, Rows, refusal, scratch_policy
 
@@ -32,8 +32,6 @@ def try_policy(ws: Workshop, document: dict[str, Any], rights: list[Right]) -> t
         What IAM allows, and what the rules do not rule out.
     """
     context = {"aws:SecureTransport": "true", "aws:RequestedRegion": ws.region}
-    entries = [{"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-               for key, value in context.items()]  # fmt: skip
     simulated: set[Right] = set()
     pages = ws.client("iam").get_paginator("simulate_custom_policy")
     for resource in dict.fromkeys(resource for _, resource in rights):
@@ -42,7 +40,10 @@ def try_policy(ws: Workshop, document: dict[str, Any], rights: list[Right]) -> t
             PolicyInputList=[json.dumps(document)],
             ActionNames=actions,
             ResourceArns=[resource],
-            ContextEntries=entries,
+            ContextEntries=[
+                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for key, value in context.items()
+            ],
         ):
             simulated |= {
                 (result["EvalActionName"], resource)

@@ -5,7 +5,7 @@ import uuid
 from types import SimpleNamespace
 from typing import Any
 
-from workshop.step import Workshop
+from workshop.build.step import Workshop
 
 from .trying import Row, Rows, attempt
 

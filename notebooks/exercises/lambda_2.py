@@ -5,8 +5,8 @@ from typing import Any
 
 from botocore.validate import ParamValidator
 
-from workshop.checking import simulate
-from workshop.step import Workshop
+from workshop.build.checks import simulate
+from workshop.build.step import Workshop
 
 from .trying import Row, Rows, unknown_names
 
@@ -31,6 +31,7 @@ SECONDS_A_TRY = 1.0
 def try_parameters(ws: Workshop, answer: dict[str, Any]) -> str:
     """Hold the settings against AWS's model of the call. Returns what is wrong."""
     model = ws.client("lambda").meta.service_model.operation_model("CreateEventSourceMapping").input_shape
+    assert model is not None, "the call has parameters"
     if unknown := unknown_names(answer, model.members):
         return unknown
     report = ParamValidator().validate({"FunctionName": "POC-Lambda-2"} | answer, model)
@@ -61,7 +62,8 @@ def try_poison(settings: dict[str, Any]) -> tuple[set[int], float]:
     Returns:
         The records that the trigger gives up (the bad one is number 20), and the seconds until then.
     """
-    bad, given_up, seconds = 20, set(), 0.0
+    bad, seconds = 20, 0.0
+    given_up: set[int] = set()
     retries, age = settings["MaximumRetryAttempts"], settings["MaximumRecordAgeInSeconds"]
     longest = 24 * 3600 if age == -1 else age
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from workshop.step import Workshop
+from workshop.build.step import Workshop
 
 from .trying import Row, Rows
 
@@ -12,7 +12,9 @@ ARRIVING, SECONDS, STORED = 300, 20, 100
 
 def simulate_queue() -> dict[str, int]:
     """Run the queue second by second, until it is empty again."""
-    queue, seconds, longest, arrived, waits = 0, 0, 0, [], []
+    queue, seconds, longest = 0, 0, 0
+    arrived: list[int] = []
+    waits: list[int] = []
     while seconds < SECONDS or queue:
         came = ARRIVING if seconds < SECONDS else 0
         arrived += [seconds + 1] * came

@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from workshop.evaluator import Decision, as_list, evaluate
-from workshop.step import Workshop
+from workshop.aws.evaluator import Decision, as_list, evaluate
+from workshop.build.step import Workshop
 
 from .trying import Row, Rows, refusal, scratch_topic
 

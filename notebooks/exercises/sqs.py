@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
+from botocore.model import StringShape
 
-from workshop.step import Workshop
+from workshop.base.services import Parameters
+from workshop.build.step import Workshop
 
 from .trying import Row, Rows, refusal, scratch_queue, unknown_names
 
@@ -30,7 +32,7 @@ def redrive_policy(answer: dict[str, Any]) -> dict[str, Any]:
     return policy if isinstance(policy, dict) else {}
 
 
-def try_queue(ws: Workshop, answer: dict[str, Any]) -> tuple[dict[str, str], int, bool]:
+def try_queue(ws: Workshop, answer: dict[str, Any]) -> tuple[Parameters, int, bool]:
     """Make a queue with the answer's attributes, and let a message fail in it again and again.
 
     Returns:
@@ -47,7 +49,7 @@ def try_queue(ws: Workshop, answer: dict[str, Any]) -> tuple[dict[str, str], int
             # Another queue may be one that the learner built: no message of ours may end there.
             attributes.pop("RedrivePolicy", None)
         with scratch_queue(ws, 3, attributes) as url:
-            found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            found: Parameters = {**sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]}
             return found, *(fail_again_and_again(ws, url, dead_url) if "RedrivePolicy" in found else (0, False))
 
 
@@ -74,8 +76,9 @@ def check(ws: Workshop, answer: Any) -> Rows:
     yield Row("there are attributes", given, "Write a dictionary, such as the one that the step builds.")
     if not given:
         return
-    model = ws.client("sqs").meta.service_model
-    unknown = unknown_names(answer, model.shape_for("QueueAttributeName").enum)
+    names = ws.client("sqs").meta.service_model.shape_for("QueueAttributeName")
+    assert isinstance(names, StringShape), "the names of attributes are an enumeration"
+    unknown = unknown_names(answer, names.enum)
     yield Row("SQS knows every attribute", not unknown, unknown)
     if unknown:
         return

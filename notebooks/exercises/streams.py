@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from workshop.step import Workshop
+from workshop.build.step import Workshop
 
 from .trying import Outcome, Row, Rows, attempt, scratch_table
 
@@ -30,23 +30,25 @@ def real_records(ws: Workshop) -> list[dict[str, Any]]:
         )
         dynamodb.delete_item(**here, Key={"orderId": {"S": DELETED}})
         changes = len(QUANTITIES) + 2
-        return ws.patience.until(
+        records: list[dict[str, Any]] = ws.waiter.until(
             lambda: found if len(found := read_stream(ws, table["LatestStreamArn"])) == changes else None,
             "the stream's records are on their way",
             60,
         )
+        return records
 
 
 def read_stream(ws: Workshop, stream: str) -> list[dict[str, Any]]:
     """All records of a stream."""
-    streams, found = ws.client("dynamodbstreams"), []
+    streams = ws.client("dynamodbstreams")
+    found: list[dict[str, Any]] = []
     for shard in streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"]:
         place = streams.get_shard_iterator(
             StreamArn=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
         for _ in range(3):  # A page may be empty although the next one is not.
             page = streams.get_records(ShardIterator=place)
-            found += page["Records"]
+            found += [{**record} for record in page["Records"]]
             if not (place := page.get("NextShardIterator")):
                 break
     return found

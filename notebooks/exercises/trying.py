@@ -1,4 +1,4 @@
-"""What the checkers share: rows, calls of the learner's code, and scratch resources that are always deleted again."""
+"""What the checkers share: rows, calls of the learner's code, and shared resources that are always deleted again."""
 
 import contextlib
 import difflib
@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from workshop.step import Workshop
+from workshop.base.services import Parameters
+from workshop.build.step import Workshop
 
 #: The key of the orders table, and of every table that stands in for it.
-KEY = {
+KEY: Parameters = {
     "KeySchema": [{"AttributeName": "orderId", "KeyType": "HASH"}],
     "AttributeDefinitions": [{"AttributeName": "orderId", "AttributeType": "S"}],
     "BillingMode": "PAY_PER_REQUEST",
@@ -74,7 +75,7 @@ def scratch_name(ws: Workshop, number: int) -> str:
 
 
 @contextlib.contextmanager
-def scratch_queue(ws: Workshop, number: int, attributes: dict[str, str]) -> Iterator[str]:
+def scratch_queue(ws: Workshop, number: int, attributes: Parameters) -> Iterator[str]:
     """A queue for as long as the block takes; gives its URL."""
     sqs, name, url = ws.client("sqs"), scratch_name(ws, number), ""
     try:
@@ -93,11 +94,11 @@ def scratch_table(ws: Workshop, number: int, **more: Any) -> Iterator[dict[str, 
 
     def ready() -> dict[str, Any] | None:
         table = dynamodb.describe_table(TableName=name)["Table"]
-        return table if table["TableStatus"] == "ACTIVE" else None
+        return {**table} if table["TableStatus"] == "ACTIVE" else None
 
     try:
         dynamodb.create_table(TableName=name, Tags=ws.tag_list, **KEY, **more)
-        yield ws.patience.until(ready, "a table to try your answer on is being made", 120)
+        yield ws.waiter.until(ready, "a table to try your answer on is being made", 120)
     finally:
         with contextlib.suppress(dynamodb.exceptions.ResourceNotFoundException):
             dynamodb.delete_table(TableName=name)

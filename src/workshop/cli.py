@@ -1,7 +1,7 @@
-"""The roof: finds the steps, joins the commands, gives all the same options, and translates errors once.
+"""The `workshop` command line: registers the commands, adds the common options and prints errors.
 
-A command is a plain function that takes the context (or, if it needs no AWS, settings and console) and its own
-options. What it returns is what `--json` prints. Nothing else imports this module.
+A command is a plain function. It takes the context (or settings and console, if it needs no AWS) and its own
+options, and returns the document that `--json` prints. Only `__main__` imports this module.
 """
 
 import functools
@@ -15,9 +15,17 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
+from typer.main import get_command
 
-from workshop.aws_errors import explain
+from workshop.aws.error_messages import explain
+from workshop.aws.options import VARIABLES, settings_from
+from workshop.base.console import Console
+from workshop.base.errors import UsageError, WorkshopError
+from workshop.base.settings import DEFAULT_REGION, Settings
+from workshop.build.opening import OpenWorkshop, load_steps, open_workshop
+from workshop.build.step import Step
 from workshop.commands import build, clean, local
 from workshop.commands import cli_script as cli_script_command
 from workshop.commands import cost as cost_command
@@ -31,59 +39,59 @@ from workshop.commands import redrive as redrive_command
 from workshop.commands import spike as spike_command
 from workshop.commands import trace as trace_command
 from workshop.commands import verify as verify_command
-from workshop.console import Console
-from workshop.errors import UsageError, WorkshopError
-from workshop.opening import load_steps, open_workshop
-from workshop.options import VARIABLES, settings_from
-from workshop.settings import DEFAULT_REGION, Settings
-from workshop.step import Step, Workshop
-from workshop.tracing import way_ended
+from workshop.commands.overview import ROOT_OPTIONS
+from workshop.commands.usage import Commands, usage_error
+from workshop.orders.tracing import incomplete
 
-BOUNDARY: dict[str, Any] = {
-    "envvar": VARIABLES["boundary"],
-    "metavar": "ARN",
-    "help": "The permissions boundary of the roles.",
+#: The common options, with their help. Every command accepts all of them, so you can reuse one set of options. A
+#: command's help shows only those that affect it.
+COMMON: dict[str, tuple[Any, dict[str, Any]]] = {
+    "target": (str, {"metavar": "NAME", "help": "local (the embedded AWS) or aws."}),
+    "region": (str | None, {"metavar": "NAME", "help": f"Default: {DEFAULT_REGION}."}),
+    "profile": (str | None, {"metavar": "NAME", "help": "Profile in ~/.aws/config."}),
+    "prefix": (str, {"metavar": "NAME", "help": "Prefix of every resource name."}),
+    "environment": (str, {"metavar": "NAME", "help": "API stage and Environment tag."}),
+    "email": (str | None, {"metavar": "ADDRESS", "help": "Address that gets the notifications."}),
+    "state_dir": (Path | None, {"metavar": "FOLDER", "help": "Default: .workshop/ here."}),
+    "boundary": (str | None, {"metavar": "ARN", "help": "Permissions boundary for the roles."}),
+    "yes": (bool, {"help": "Answer yes to every question."}),
 }
-COMMON = {
-    "target": Annotated[str, typer.Option(envvar=VARIABLES["target"], help="local (the embedded AWS) or aws.")],
-    "region": Annotated[str | None, typer.Option(envvar=VARIABLES["region"], help=f"Default: {DEFAULT_REGION}.")],
-    "profile": Annotated[str | None, typer.Option(envvar=VARIABLES["profile"], help="A profile of ~/.aws/config.")],
-    "prefix": Annotated[str, typer.Option(envvar=VARIABLES["prefix"], help="Goes in front of every name.")],
-    "environment": Annotated[str, typer.Option(envvar=VARIABLES["environment"], help="The API's stage, and a tag.")],
-    "email": Annotated[str | None, typer.Option(envvar=VARIABLES["email"], help="Who is notified of orders.")],
-    "state_dir": Annotated[Path | None, typer.Option(envvar=VARIABLES["state_dir"], help="Default: .workshop/ here.")],
-    "boundary": Annotated[str | None, typer.Option(**BOUNDARY)],
-    "yes": Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")],
-}
-#: `policy --boundary` prints the boundary itself.
-FOR_POLICY = COMMON | {"boundary": Annotated[str | None, typer.Option("--boundary-arn", **BOUNDARY)]}
+#: Options whose flag differs from their name. In `policy`, `--boundary` prints the boundary itself.
+FLAGS = {"yes": ("--yes", "-y"), "state_dir": ("--state-dir",)}
+POLICY_FLAGS = FLAGS | {"boundary": ("--boundary-arn",)}
+#: The common options that affect a command: where it works, and what it creates.
+PLACE = ("target", "region", "profile", "prefix", "environment", "state_dir")
+CHANGES, COMPARES = (*PLACE, "yes"), (*PLACE, "email", "boundary")
+OF_STEPS = {1: (*CHANGES, "boundary"), 6: (*CHANGES, "email")}
 DEFAULTS: dict[str, Any] = {"target": "local", "prefix": "", "environment": "dev", "yes": False}
 SHOW_CLI = Annotated[
     bool | None,
-    typer.Option("--show-cli/--no-show-cli", help="Print each call as an AWS CLI command; on a terminal by default."),
+    typer.Option("--show-cli/--no-show-cli", help="Print each call as an AWS CLI command."),
 ]
-VERBOSE = Annotated[bool, typer.Option("--verbose", help="Print the calls that only look as well.")]
-JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+VERBOSE = Annotated[bool, typer.Option("--verbose", help="Print ARNs, full commands and every call.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
-#: What shells expect of a command that Ctrl-C ended.
+#: The exit code that shells expect after Ctrl-C.
 INTERRUPTED = 130
 
-app = typer.Typer(
-    name="workshop",
-    help="Build a serverless order backend step by step, and watch it work.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+#: The command groups in `workshop --help`.
+BUILD, USE, LOOK, CLEAN_UP, EMBEDDED = "Build", "Use", "Look", "Clean up", "Embedded AWS"
+
+app = typer.Typer(cls=Commands, add_completion=False, **ROOT_OPTIONS)
+local_app = typer.Typer(
+    cls=Commands,
+    help="Start, stop and connect to the embedded AWS.\n\nExample: workshop local start",
+    rich_markup_mode="rich",
 )
-local_app = typer.Typer(help="The embedded AWS.", rich_markup_mode=None)
-app.add_typer(local_app, name="local")
 
 
 def settings_of(ctx: typer.Context, given: dict[str, Any]) -> Settings:
-    """Build the settings from the common options; what Typer read from a variable counts as not typed.
+    """Build the settings from the common options.
+
+    Typer also fills in environment variables; `settings_from` reads those itself, so they don't count as given here.
 
     Raises:
-        UsageError: one of them is not valid.
+        UsageError: an option isn't valid.
     """
     typed = {name for name in given if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"}
     options = {name: value if name in typed else None for name, value in given.items()}
@@ -96,20 +104,24 @@ def command(
     *,
     name: str | None = None,
     json: bool = False,
-    options: dict[str, Any] = COMMON,
+    panel: str | None = None,
+    uses: tuple[str, ...] = PLACE,
+    flags: dict[str, tuple[str, ...]] = FLAGS,
     check: Callable[..., object] = lambda **options: None,
     failure: Callable[..., WorkshopError | None] = lambda result, **options: None,
 ) -> None:
-    """Make a function a command: with the common options, with `--json` if it has a document to show.
+    """Register a function as a command with the common options.
 
     Args:
-        to: the group that it joins.
-        function: takes the context `ws`, or `settings` and `console`; then its own options.
-        name: what it is called; by default like the function.
-        json: whether `--json` prints what it returns.
-        options: the common options.
-        check: looks at the function's options before anything is started or asked.
-        failure: tells from the result and the function's options what the command ends with, if it fails.
+        to: the Typer app.
+        function: takes the context `ws`, or `settings` and `console`, then its own options.
+        name: the command's name; by default the function's.
+        json: add `--json`, which prints what the function returns.
+        panel: the group in which help lists the command.
+        uses: the common options that its help shows; it accepts the others too.
+        flags: the flags of common options that differ from their names.
+        check: validates the function's options before anything starts.
+        failure: given the result and the function's options, returns the error to exit with, or None.
     """
     own = [p for p in inspect.signature(function).parameters.values() if p.name not in ("ws", "settings", "console")]
     takes_workshop = "ws" in inspect.signature(function).parameters
@@ -132,7 +144,15 @@ def command(
             raise problem
 
     kind = inspect.Parameter.KEYWORD_ONLY
-    common = {"json": JSON, **options} if json else options
+    common: dict[str, Any] = {"json": JSON} if json else {}
+    for key, (annotation, about) in COMMON.items():
+        more = about | {
+            "hidden": key not in uses,
+            "rich_help_panel": "Where and for whom",
+            "envvar": VARIABLES.get(key),
+        }
+        option: Any = Annotated[annotation, typer.Option(*flags.get(key, (f"--{key}",)), **more)]
+        common[key] = option
     parameters = [
         inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
         *(p.replace(kind=kind) for p in own),
@@ -143,82 +163,95 @@ def command(
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
-    # A docstring's sections are for who calls the function.
+    # Help leaves out the docstring's sections for callers.
     text = re.split(r"\n\s*(?:Args|Returns|Raises):", inspect.getdoc(function) or "")[0]
-    to.command(name or function.__name__, help=text)(run)
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    to.command(name or function.__name__, help=text, rich_help_panel=panel)(run)
 
 
-def step_command(step: Step) -> Callable[[Workshop], None]:
-    """The command that runs one step."""
+def step_command(step: Step) -> Callable[[OpenWorkshop], dict[str, Any]]:
+    """Return the command that runs one step."""
 
-    def run(ws: Workshop, show_cli: SHOW_CLI = None, verbose: VERBOSE = False) -> None:
+    def run(ws: OpenWorkshop, show_cli: SHOW_CLI = None, verbose: VERBOSE = False) -> dict[str, Any]:
         chosen = [one for one in ws.steps if one.number == step.number]
-        build.run_steps(ws, chosen, step.command, show_cli, verbose)
+        return build.run_steps(ws, chosen, step.command, show_cli, verbose)
 
     run.__doc__ = f"Step {step.number}: {step.title}.\n\nExample: workshop {step.command} --prefix alice"
     return run
 
 
-def up(ws: Workshop, show_cli: SHOW_CLI = None, verbose: VERBOSE = False) -> None:
-    """Run all eight steps in order.
+def up(ws: OpenWorkshop, show_cli: SHOW_CLI = False, verbose: VERBOSE = False) -> dict[str, Any]:
+    """Run all steps in order.
 
     Example: workshop up --prefix alice
     """
-    build.run_steps(ws, ws.steps, "up", show_cli, verbose)
+    return build.run_steps(ws, ws.steps, "up", show_cli, verbose)
 
 
 def known_steps(steps: list[str] | None, **_: Any) -> None:
-    """Refuse a step that does not exist.
+    """Reject unknown steps.
 
     Raises:
-        UsageError: one of them does not.
+        UsageError: there is no such step.
     """
     verify_command.choose(load_steps(), steps)
 
 
-def join_commands() -> None:
-    """Put every command under the roof."""
+def register_commands() -> None:
+    """Register every command."""
     for step in load_steps():
-        command(app, step_command(step), name=step.command)
-    command(app, up)
-    command(app, build.status, json=True)
-    command(app, diff_command.diff, json=True, failure=diff_command.differs)
-    command(app, verify_command.verify, json=True, check=known_steps, failure=verify_command.failed)
-    command(app, order_command.order, json=True, failure=way_ended)
-    command(app, trace_command.trace, json=True, failure=way_ended)
-    command(app, inbox_command.inbox, json=True)
-    command(app, spike_command.spike, json=True, failure=spike_command.failed)
-    command(app, redrive_command.redrive, json=True, failure=redrive_command.refused)
-    command(app, cost_command.cost, json=True)
-    command(app, cli_script_command.cli_script, name="cli-script")
-    command(app, policy_command.policy, options=FOR_POLICY, check=policy_command.known_part)
-    command(app, doctor_command.doctor, json=True, failure=doctor_command.unwell)
-    command(app, clean.cleanup, json=True, failure=clean.remaining_is_failure)
-    command(app, demo_command.demo)
-    for function in (local.start, local.stop, local.status, local.reset, local.env):
-        command(local_app, function)
+        uses = OF_STEPS.get(step.number, CHANGES)
+        command(app, step_command(step), name=step.command, json=True, panel=BUILD, uses=uses)
+    command(app, up, json=True, panel=BUILD, uses=(*CHANGES, "email", "boundary"))
+    command(app, cli_script_command.cli_script, name="cli-script", panel=BUILD,
+            uses=("region", "prefix", "environment", "email", "boundary"))  # fmt: skip
+    command(app, policy_command.policy, panel=BUILD, uses=("target", "region", "profile", "prefix", "boundary"),
+            flags=POLICY_FLAGS, check=policy_command.known_part)  # fmt: skip
+    command(app, demo_command.demo, panel=USE, uses=("region", "prefix", "environment", "email"))
+    command(app, order_command.order, json=True, panel=USE, failure=incomplete)
+    command(app, trace_command.trace, json=True, panel=USE, failure=incomplete)
+    command(app, order_command.url, json=True, panel=USE)
+    command(app, inbox_command.inbox, json=True, panel=USE)
+    command(app, spike_command.spike, json=True, panel=USE, failure=spike_command.failed)
+    command(app, redrive_command.redrive, json=True, panel=USE, uses=CHANGES, failure=redrive_command.refused)
+    command(app, verify_command.verify, json=True, panel=LOOK, check=known_steps, failure=verify_command.failed)
+    command(app, build.status, json=True, panel=LOOK, uses=COMPARES)
+    command(app, diff_command.diff, json=True, panel=LOOK, uses=COMPARES, failure=diff_command.differs)
+    command(app, doctor_command.doctor, json=True, panel=LOOK, uses=COMPARES, failure=doctor_command.unwell)
+    command(app, cost_command.cost, json=True, panel=LOOK, uses=("state_dir",))
+    command(app, clean.cleanup, json=True, panel=CLEAN_UP, uses=CHANGES, failure=clean.remaining_is_failure)
+    app.add_typer(local_app, name="local", rich_help_panel=EMBEDDED)
+    for function in (local.start, local.stop, local.status, local.reset):
+        command(local_app, function, uses=("state_dir",))
+    command(local_app, local.env, uses=("region", "state_dir"))
+
+
+def commands() -> TyperGroup:
+    """Return all commands as a group."""
+    register_commands()
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    return group
 
 
 def main() -> NoReturn:
-    """Run the command line, and end the process with its exit code."""
-    # Whoever reads our output may stop reading: `workshop status | head`.
+    """Run the command line and exit with its exit code."""
+    # The reader of our output may stop early: `workshop status | head`.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    # Whoever ends us politely gets what Ctrl-C gets: a demo takes its embedded AWS away first.
+    # SIGTERM cleans up like Ctrl-C: a demo stops its embedded AWS first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     try:
-        join_commands()
-        if len(sys.argv) == 1:
-            sys.argv.append("--help")
-        # Our commands return nothing: a number is the exit code that Typer would end with.
+        register_commands()
+        # Commands return nothing here; a number is the exit code Typer would have used.
         code = app(standalone_mode=False) or 0
         if code == INTERRUPTED:
             raise KeyboardInterrupt
     except (KeyboardInterrupt, typer.Abort):
-        console.error(WorkshopError("Interrupted.", "Run the same command again: it goes on where it stopped."))
+        console.error(WorkshopError("Interrupted.", "Run the same command again to continue."))
         code = INTERRUPTED
     except TyperException as wrong_usage:
-        console.error(UsageError(f"{wrong_usage.format_message().rstrip('.')}.", "See --help."))
+        console.error(usage_error(wrong_usage))
         code = UsageError.exit_code
     except (WorkshopError, ClientError, BotoCoreError) as error:
         problem = explain(error)

@@ -15,10 +15,17 @@ import os
 import random
 import re
 import time
+from collections.abc import Callable
+from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+# A message of SQS, an order, and the messages that carry one order.
+Message = dict[str, Any]
+Order = dict[str, Any]
+Copies = list[tuple[Message, Order]]
 
 # Made once for each execution environment, while it starts: a warm call finds the connection open.
 CONNECT_SECONDS, READ_SECONDS = 2, 3
@@ -54,7 +61,7 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 # What could drive the terminal of whoever reads the order: control characters, line separators, characters that
 # turn the direction of writing; and halves of surrogate pairs, which are no text.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-RULES = {
+RULES: dict[str, Callable[[Any], Any]] = {
     "orderId": lambda value: isinstance(value, str) and ORDER_ID.fullmatch(value),
     "productId": lambda value: is_line(value, 256) and value,
     "productName": lambda value: is_line(value, 1024),
@@ -68,7 +75,7 @@ class NotAnOrder(Exception):
     """A message that no repetition will turn into an order."""
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Write the orders of one batch; name the messages that must come back.
 
     Args:
@@ -79,7 +86,8 @@ def handler(event, context):
     Returns:
         `{"batchItemFailures": [{"itemIdentifier": message id}]}`, as `ReportBatchItemFailures` asks for.
     """
-    failed, orders = [], {}
+    failed: list[Message] = []
+    orders: dict[str, Copies] = {}
     for message in event["Records"]:
         try:
             order = read(message)
@@ -95,7 +103,7 @@ def handler(event, context):
     return {"batchItemFailures": [{"itemIdentifier": message["messageId"]} for message in failed]}
 
 
-def read(message):
+def read(message: Message) -> Order:
     """Get the order out of a message.
 
     Returns:
@@ -122,12 +130,12 @@ def read(message):
     return {"orderId": message["messageId"], **order}
 
 
-def is_line(value, longest):
+def is_line(value: Any, longest: int) -> bool:
     """Whether a value is one line of text that is safe to show."""
     return isinstance(value, str) and len(value) <= longest and not UNSAFE.search(value)
 
 
-def write(batch, context):
+def write(batch: list[Copies], context: Any) -> list[Message]:
     """Write orders with one call: a transaction of puts, each on the condition that its order is not there yet.
 
     A transaction is cancelled as a whole, but it tells the reason for each item. An order that is there already
@@ -142,7 +150,8 @@ def write(batch, context):
     Returns:
         The messages that must come back.
     """
-    failed, pause, answer = [], FIRST_PAUSE, "none"
+    failed: list[Message] = []
+    pause, answer = FIRST_PAUSE, "none"
     while batch and context.get_remaining_time_in_millis() >= LONGEST_CALL_MILLISECONDS:
         verdicts, answer = put([copies[0][1] for copies in batch])
         rest = []
@@ -162,13 +171,13 @@ def write(batch, context):
     return failed
 
 
-def put(orders):
+def put(orders: list[Order]) -> tuple[list[str], str]:
     """Try one transaction.
 
     Returns:
         A verdict for each order (`stored`, `repeated`, `again`, or AWS's code for why not), and AWS's answer.
     """
-    items = [
+    items: list[Any] = [
         {
             "Put": {
                 "TableName": os.environ["TABLE_NAME"],
@@ -192,26 +201,26 @@ def put(orders):
     return ["stored"] * len(orders), "stored"
 
 
-def describe(error):
+def describe(error: ClientError) -> str:
     """AWS's code for an error, and its request id. AWS's text stays out of the log: it may quote an order."""
     request = error.response.get("ResponseMetadata", {}).get("RequestId", "none")
     return f"{error.response['Error']['Code']}, request {request}"
 
 
-def report(copies, verdict):
+def report(copies: Copies, verdict: str) -> None:
     """Log that an order is in the table; of several messages with the same order, the first one brought it."""
     for number, (message, order) in enumerate(copies):
         log("INFO", verdict if number == 0 else "repeated", message, orderId=order["orderId"])
 
 
-def refuse(copies, code, reason):
+def refuse(copies: Copies, code: str, reason: str) -> list[Message]:
     """Log why an order could not be written, and return its messages."""
     for message, order in copies:
         log("ERROR", "not stored", message, orderId=order["orderId"], code=code, reason=reason)
     return [message for message, _ in copies]
 
 
-def log(level, event, message, **facts):
+def log(level: str, event: str, message: Message, **facts: Any) -> None:
     """Print one line of JSON; whatever is printed goes to CloudWatch Logs. Ids and times, never customer data."""
     attributes, api = message.get("attributes", {}), message.get("messageAttributes", {})
     line = {

@@ -10,10 +10,16 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+# A record of the stream, and an order, its values as text.
+Record = dict[str, Any]
+Order = dict[str, str]
 
 # Made once for each execution environment, while it starts: a warm call finds the connection open.
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
@@ -43,7 +49,7 @@ class NotNotified(Exception):
     """An e-mail that was not sent. The text names AWS's answer, and never what a customer wrote."""
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: Any) -> None:
     """Publish the new orders of one batch.
 
     Args:
@@ -68,7 +74,7 @@ def handler(event, context):
         log("INFO", "notified", orderIds=ids, storedTimes=stored, receivedTime=began, snsMessageId=answer["MessageId"])
 
 
-def publish(orders, context):
+def publish(orders: list[Order], context: Any) -> Mapping[str, Any]:
     """Send one e-mail.
 
     Raises:
@@ -85,9 +91,10 @@ def publish(orders, context):
         raise NotNotified(type(error).__name__) from None
 
 
-def split(records):
+def split(records: list[Record]) -> Iterator[list[Record]]:
     """Cut a batch into groups that fit into one message each; nearly always there is one."""
-    group, size = [], 0
+    group: list[Record] = []
+    size = 0
     for record in records:
         length = len(describe(read(record)).encode()) + 1
         if group and size + length > LIMIT - 1024:
@@ -99,34 +106,34 @@ def split(records):
         yield group
 
 
-def read(record):
+def read(record: Record) -> Order:
     """The order of a record, its values as text. Whatever else somebody put into the item is left out."""
     image = record["dynamodb"]["NewImage"]
     fields = ("orderId", *NAMES)
     return {field: str(next(iter(image[field].values()))) for field in fields if field in image}
 
 
-def subject(orders):
+def subject(orders: list[Order]) -> str:
     """What stands in the list of mails: the order itself, or how many there are."""
     if len(orders) == 1:
         text = f"New order: {orders[0].get('quantity', '?')} x {orders[0].get('productId', '?')}"
     else:
         text = f"{len(orders)} new orders, {units(orders)} units"
     # SNS takes printable ASCII, and nothing else, in a subject.
-    printable = "".join(sign if " " <= sign <= "~" else "?" for sign in text)
+    printable = "".join(character if " " <= character <= "~" else "?" for character in text)
     return printable[:SUBJECT_LENGTH].strip()
 
 
-def body(orders):
+def body(orders: list[Order]) -> str:
     """The mail: first the totals if there are many, then every order."""
-    lines = []
+    lines: list[str] = []
     if len(orders) > 1:
         lines += [f"{len(orders)} new orders, {units(orders)} units.", ""]
     lines += [describe(order) for order in orders]
     return "\n".join(lines)
 
 
-def describe(order):
+def describe(order: Order) -> str:
     """One order, as a paragraph. An item that somebody put in by hand may lack anything but its key."""
     # A customer's line break must not look like a line of ours, and nothing may drive the reader's terminal.
     order = {field: UNSAFE.sub("\ufffd", " ".join(str(value).split()))[:2000] for field, value in order.items()}
@@ -135,23 +142,23 @@ def describe(order):
     return "\n".join(lines) + "\n"
 
 
-def units(orders):
+def units(orders: list[Order]) -> int:
     """How many units were ordered, over all orders."""
     return sum(
         int(order["quantity"]) for order in orders if re.fullmatch("[0-9]{1,38}", str(order.get("quantity", "")))
     )
 
 
-def created(record):
+def created(record: Record) -> int:
     """When the table took the order, in milliseconds since 1970."""
     return round(float(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000)
 
 
-def now():
+def now() -> int:
     """The time in milliseconds since 1970."""
     return round(time.time() * 1000)
 
 
-def log(level, event, **facts):
+def log(level: str, event: str, **facts: Any) -> None:
     """Print one line of JSON; whatever is printed goes to CloudWatch Logs. Ids and times, never customer data."""
     print(json.dumps({"level": level, "event": event, **facts, "time": now()}))

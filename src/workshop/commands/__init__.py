@@ -1,1 +1,1 @@
-"""What one does with the built thing, a command a module. They know the hall (`workshop.step`), not each other."""
+"""What one does with the built system: each command a module of its own, which knows no other command."""

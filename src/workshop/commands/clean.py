@@ -1,29 +1,32 @@
-"""`workshop cleanup`: runs the last lesson, `cleanup/teardown.py`, and prints its two accounts."""
+"""`workshop cleanup`: run `cleanup/teardown.py`, and print what it deleted and what is left."""
 
-import dataclasses
+import time
 from typing import Annotated, Any
 
 from typer import Option
 
-from workshop.errors import WorkshopError
-from workshop.managed import refuse_managed
-from workshop.opening import load
-from workshop.regions import refusal
-from workshop.settings import DEFAULT_REGION
-from workshop.step import Workshop
+from workshop.base.errors import WorkshopError
+from workshop.build.managed import refuse_managed
+from workshop.build.opening import load
+from workshop.build.step import Workshop
+from workshop.kinds.foreign import cleanup_in, refusal
+from workshop.kinds.regions import name_of
 
 
 def cleanup(
     ws: Workshop,
-    dry_run: Annotated[bool, Option("--dry-run", help="Only show what would be deleted.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
 ) -> dict[str, Any]:
-    """Delete everything of this participant, and prove that nothing is left.
+    """Delete all of this participant's resources and verify it.
+
+    Resources are found by name and tag, without the state file. Afterwards, a search by name and tag proves that
+    nothing is left.
 
     Example: workshop cleanup --dry-run
     """
     teardown = load("cleanup/teardown.py")
     ours = teardown.find_ours(ws)
-    # Whatever was answered beforehand: it is the stack that has to be deleted.
+    # Even with --yes: resources of a CloudFormation stack are deleted with the stack.
     refuse_managed(ws, [(kind, one) for kind, _, one in ours])
     found = [{"kind": kind, "name": name} for kind, name, _ in ours]
     if dry_run:
@@ -35,39 +38,54 @@ def cleanup(
     if found:
         whose = f"{len(found)} resources of {ws.settings.participant} in account {ws.account}, {ws.region}"
         ws.console.confirm(f"Delete {whose}, with the orders in them?", ws.settings.yes)
+    document = delete_all(ws)
+    if not document["remaining"]:
+        ws.console.say(f"Next: workshop up{ws.settings.options}")
+    return document
+
+
+def delete_all(ws: Workshop, each: bool = True) -> dict[str, Any]:
+    """Delete all of this participant's resources without asking, and search for anything left.
+
+    Args:
+        ws: the context.
+        each: print a line for each resource.
+    """
+    teardown, began = load("cleanup/teardown.py"), time.monotonic()
     with ws.state.lock("cleanup"):
-        deleted = teardown.delete_ours(ws)
-        remaining = teardown.find_left_over(ws)
+        tell = (lambda kind, name: ws.console.result("deleted", kind, name)) if each else (lambda kind, name: None)
+        deleted = teardown.delete_ours(ws, tell)
+        with ws.console.working("searching by name and by tag"):
+            remaining = teardown.find_left_over(ws)
         for entry in remaining:
             ws.console.result("remaining", entry["kind"], entry["name"])
         if not remaining:
             ws.state.delete()
     tell_elsewhere(ws)
-    ws.console.say(f"{len(deleted)} deleted, {len(remaining)} remaining.")
+    ws.console.say(f"{len(deleted)} deleted, {len(remaining)} remaining in {time.monotonic() - began:.1f} s.")
     if not remaining:
-        ws.console.say("Nothing is left: looked for every name, and for every tag.")
+        ws.console.say("Nothing is left, by name or by tag.")
     return {"deleted": deleted, "remaining": remaining}
 
 
 def tell_elsewhere(ws: Workshop) -> None:
-    """Say which roles and policies stay, because they are another region's or because nothing tells whose they are."""
+    """Report roles and policies that are kept: another region's, and those whose owner is unknown."""
     stays: dict[str, list[str]] = {}
     for kind, found, region in load("cleanup/teardown.py").find_elsewhere(ws):
         if region is None:
-            ws.console.note(str(refusal(ws, kind, found, None)))
+            ws.console.note(str(refusal(ws, kind, name_of(kind, found), found)))
         else:
             stays.setdefault(region, []).append(kind)
-    same_options = dataclasses.replace(ws.settings, region=DEFAULT_REGION).options
     for region, kinds in stays.items():
         ws.console.say(
-            f"Left as they are: {kinds.count('policy')} policies and {kinds.count('role')} roles of region {region}."
-            f" To delete them: workshop cleanup{same_options} --region {region}"
+            f"Kept: {kinds.count('policy')} policies and {kinds.count('role')} roles of region {region}."
+            f" To delete them: {cleanup_in(ws.settings, region)}"
         )
 
 
 def remaining_is_failure(document: dict[str, Any], dry_run: bool = False) -> WorkshopError | None:
-    """What the command ends with when something is left."""
+    """Return the error to exit with if something is left."""
     if dry_run or not document["remaining"]:
         return None
     names = ", ".join(f"{entry['kind']} {entry['name']}" for entry in document["remaining"])
-    return WorkshopError(f"Still there: {names}.", "Run the clean-up again; what stays needs a look by hand.")
+    return WorkshopError(f"Not deleted: {names}.", "Run workshop cleanup again, or delete them by hand.")

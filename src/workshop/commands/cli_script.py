@@ -1,4 +1,4 @@
-"""`workshop cli-script`: the whole build as a bash script, recorded from the steps themselves."""
+"""`workshop cli-script`: the whole build as a bash script, recorded while the steps run."""
 
 import dataclasses
 import sys
@@ -6,32 +6,32 @@ from typing import Annotated
 
 from typer import Option
 
-from workshop.boundary import bring_boundary
-from workshop.captures import Recorded
-from workshop.console import Console
+from workshop.awscli.captures import Recorded
+from workshop.awscli.script import Script
+from workshop.base.console import Console
+from workshop.base.settings import Settings
+from workshop.build.boundary import bring_boundary
+from workshop.build.opening import load, open_workshop
 from workshop.embedded import passing
-from workshop.opening import load, open_workshop
-from workshop.script import Script
-from workshop.settings import Settings
 
 
 def cli_script(
     settings: Settings,
     console: Console,
-    cleanup: Annotated[bool, Option("--cleanup", help="The script that takes everything down again.")] = False,
+    cleanup: Annotated[bool, Option("--cleanup", help="Print the script that deletes everything instead.")] = False,
 ) -> None:
-    """Print a bash script of AWS CLI calls that builds the same as the steps.
+    """Print the same build as a bash script of AWS CLI calls.
 
     Example: workshop cli-script --prefix alice > build.sh && bash build.sh
     """
-    console.note("Recording the calls on an embedded AWS of their own.")
+    console.note("Recording the calls on a temporary embedded AWS.")
     with passing("script") as folder:
         own = dataclasses.replace(settings, target="local", state_dir=folder, yes=True)
         sys.stdout.write(record(own, Console(json_only=True, quiet=True), cleanup))
 
 
 def record(settings: Settings, console: Console, cleanup: bool) -> str:
-    """Run the steps, and the clean-up if that is wanted, and write down the calls of the latter or the former."""
+    """Run the steps, and the cleanup if `cleanup` is set, and return the script of whichever ran last."""
     ws = open_workshop(settings, console)
     bring_boundary(ws)
     recorded: list[Recorded] = []
@@ -47,11 +47,11 @@ def record(settings: Settings, console: Console, cleanup: bool) -> str:
         step.run(ws)
     if cleanup:
         recorded.clear()
-        part = "Take everything away"
+        part = "Clean up"
         load("cleanup/teardown.py").delete_ours(ws)
     script = Script(ws.account, ws.region, settings.participant, recorded, cleanup)
     whose = f" for the prefix {settings.prefix}" if settings.prefix else ""
     if cleanup:
-        return script.text(f"Takes the orders workshop down{whose}.", "bash cleanup.sh", "It is all gone.")
-    last_words = f"It stands. Check it with: workshop verify{settings.options}"
-    return script.text(f"Builds the orders workshop{whose}.", "bash build.sh", last_words)
+        return script.text(f"Deletes the orders workshop{whose}.", "bash cleanup.sh", "Everything is deleted.")
+    closing = f"Everything is built. Check it: workshop verify{settings.options}"
+    return script.text(f"Builds the orders workshop{whose}.", "bash build.sh", closing)

@@ -1,24 +1,23 @@
-"""`workshop diff`: what differs between what stands and what the steps would build, setting by setting.
+"""`workshop diff`: compare what is built with what the steps would build, setting by setting.
 
-What the steps would build is not written down anywhere but in the steps. So they build it, with the same names, on
-an embedded AWS of their own that is gone afterwards; that takes two or three seconds.
+Only the steps know what they would build. So they build it, with the same names, on a temporary embedded AWS, which
+takes two or three seconds.
 """
 
 import dataclasses
 import json
 from typing import Any
 
-from workshop.boundary import bring_boundary
-from workshop.console import Console
-from workshop.context import Workshop
-from workshop.describe import Settings, compare, describe
+from workshop.base.console import Console
+from workshop.base.errors import WorkshopError
+from workshop.base.settings import LOCAL_EMAIL
+from workshop.build.boundary import bring_boundary
+from workshop.build.describe import Described, compare, describe
+from workshop.build.opening import OpenWorkshop, open_workshop
+from workshop.build.resource import Difference
 from workshop.embedded import passing
-from workshop.errors import WorkshopError
-from workshop.opening import open_workshop
-from workshop.resource import Difference
-from workshop.settings import LOCAL_EMAIL
 
-#: What AWS works out by itself, otherwise than an embedded AWS does: there, nobody has set it.
+#: Values that AWS derives itself and the embedded AWS doesn't.
 AWS_DECIDES = (
     "WarmThroughput.",
     "EffectiveDeliveryPolicy",
@@ -27,36 +26,36 @@ AWS_DECIDES = (
 )
 
 
-def diff(ws: Workshop) -> dict[str, Any]:
-    """Show what differs between what stands and what the steps would build, setting by setting.
+def diff(ws: OpenWorkshop) -> dict[str, Any]:
+    """Compare every setting with what the steps would build.
 
-    It does not matter who built what stands: the steps, CloudFormation, a script, a person. Settings that only real
-    AWS shows are not held against it, nor are further readers of the topic.
+    It works the same for a system built by CloudFormation, by a script or by hand. It ignores settings that only real
+    AWS returns, and additional subscribers of the topic.
 
     Example: workshop diff --prefix alice
     """
-    with ws.console.working("reading what stands"):
-        standing = describe(ws)
-    with ws.console.working("building what the steps would build, on an embedded AWS of its own"):
-        should = what_the_steps_build(ws, reader_of(ws, standing))
-    standing = {name: one for name, one in standing.items() if name in should or not name.startswith("subscription ")}
+    with ws.console.working("reading the current settings"):
+        current = describe(ws)
+    with ws.console.working("running the steps on a temporary embedded AWS"):
+        should = what_the_steps_build(ws, subscriber_of(ws, current))
+    current = {name: one for name, one in current.items() if name in should or not name.startswith("subscription ")}
     if not ws.is_embedded:
         should = {name: without(one, AWS_DECIDES) for name, one in should.items()}
-    found = compare(standing, should, extras_count=ws.is_embedded)
+    found = compare(current, should, extras_count=ws.is_embedded)
     rows = [
         (name.partition(" ")[0], name.partition(" ")[2], difference)
         for name, differences in found.items()
         for difference in differences
     ]
     if not rows:
-        ws.console.say(f"Nothing differs: {len(should)} resources were compared.")
+        ws.console.say(f"No differences in {len(should)} resources.")
         return {"compared": len(should), "differences": []}
     ws.console.table(
-        f"What differs for {ws.settings.participant} in {ws.account}, {ws.region}",
+        f"Differences for {ws.settings.participant} in {ws.account}, {ws.region}",
         ("Kind", "Name", "Difference"),
-        [(kind, name, in_words(difference)) for kind, name, difference in rows],
+        [(kind, name, as_text(difference)) for kind, name, difference in rows],
     )
-    ws.console.say(f"{len(rows)} settings of {len(found)} resources differ; {len(should)} resources were compared.")
+    ws.console.say(f"{len(rows)} settings differ in {len(found)} of {len(should)} resources.")
     return {
         "compared": len(should),
         "differences": [
@@ -67,46 +66,46 @@ def diff(ws: Workshop) -> dict[str, Any]:
 
 
 def differs(document: dict[str, Any], **_: Any) -> WorkshopError | None:
-    """What the command ends with when something differs."""
+    """Return the error to exit with if something differs."""
     if not document["differences"]:
         return None
     first = document["differences"][0]
-    words = in_words(Difference(first["setting"], first["is"], first["should"]))
+    words = as_text(Difference(first["setting"], first["is"], first["should"]))
     return WorkshopError(
-        f"{len(document['differences'])} settings differ, the first of {first['kind']} {first['name']}: {words}.",
-        "The steps put right what is theirs: workshop up",
+        f"{len(document['differences'])} settings differ, the first in {first['kind']} {first['name']}: {words}.",
+        "To restore the steps' settings: workshop up",
     )
 
 
-def in_words(difference: Difference) -> str:
-    """A difference as a sentence; what is not there has no value to show."""
+def as_text(difference: Difference) -> str:
+    """Return a difference as text, with `not set` for a missing value."""
     values = ["not set" if value is None else value for value in (difference.is_, difference.should)]
     return str(Difference(difference.setting, *values))
 
 
-def reader_of(ws: Workshop, standing: dict[str, Settings]) -> str:
-    """Who is to be notified: who was asked for, or else whoever is."""
-    readers = [one["Endpoint"] for name, one in standing.items() if name.startswith("subscription ")]
-    return ws.settings.email or next(iter(readers), LOCAL_EMAIL)
+def subscriber_of(ws: OpenWorkshop, current: dict[str, Described]) -> str:
+    """Return the e-mail address to expect: the one in the settings, or the current subscriber's."""
+    subscribers = [one["Endpoint"] for name, one in current.items() if name.startswith("subscription ")]
+    return ws.settings.email or next(iter(subscribers), LOCAL_EMAIL)
 
 
-def without(settings: Settings, names: tuple[str, ...]) -> Settings:
-    """Settings without those whose names begin so."""
+def without(settings: Described, names: tuple[str, ...]) -> Described:
+    """Return the settings whose names don't start with any of `names`."""
     return {name: value for name, value in settings.items() if not name.startswith(names)}
 
 
-def what_the_steps_build(ws: Workshop, email: str) -> dict[str, Settings]:
-    """Run the steps for the same participant on a fresh embedded AWS, and describe what they built.
+def what_the_steps_build(ws: OpenWorkshop, email: str) -> dict[str, Described]:
+    """Run the steps for the same participant on a temporary embedded AWS, and describe what they built.
 
     Args:
-        ws: the context; its account stands in the answer.
-        email: who is to be notified.
+        ws: the context, whose account the result names.
+        email: the subscriber.
     """
     with passing("diff") as folder:
         settings = dataclasses.replace(
             ws.settings, target="local", profile=None, email=email, state_dir=folder, yes=True
         )
-        own = open_workshop(settings, Console(json_only=True, quiet=True), ws.patience.sleep)
+        own = open_workshop(settings, Console(json_only=True, quiet=True), ws.waiter.sleep)
         bring_boundary(own)
         for step in own.steps:
             step.run(own)

@@ -1,4 +1,4 @@
-"""`workshop doctor`: is this machine, and this account, ready? It looks, and never changes anything."""
+"""`workshop doctor`: check that this machine and account are ready. It changes nothing."""
 
 import os
 import re
@@ -12,71 +12,75 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from workshop.aws_errors import explain
-from workshop.checking import Finding, at_least, holds, simulate
-from workshop.console import Console
+from workshop.aws.error_messages import explain
+from workshop.aws.evaluator import as_list
+from workshop.aws.values import brief
+from workshop.aws.waiter import is_denied
+from workshop.base.console import Console
+from workshop.base.errors import WorkshopError
+from workshop.base.files import INSTALLED
+from workshop.base.settings import Settings
+from workshop.base.spelling import counted
+from workshop.build.checks import Finding, at_least, holds, simulate
+from workshop.build.opening import open_workshop
+from workshop.build.participant import participant_policy
+from workshop.build.step import Workshop
 from workshop.embedded import Embedded
-from workshop.errors import WorkshopError
-from workshop.evaluator import as_list
-from workshop.opening import open_workshop
-from workshop.participant import participant_policy
-from workshop.settings import Settings
-from workshop.step import Workshop
-from workshop.waiting import is_denied
 
-#: A question: its name, how it is answered, and what to do if the answer is no.
-Question = tuple[str, Callable[[], Finding], str]
+#: A check: its name, how to run it, and what to do if it fails.
+ReadinessCheck = tuple[str, Callable[[], Finding], str]
 
-#: The runtime of the functions, and the day from which AWS gives it no more updates:
+#: The functions' runtime, and the day on which AWS ends its support:
 #: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html (read on 2026-11-22)
 RUNTIME, RUNTIME_ENDS = "python3.13", date(2029, 6, 30)
 FREE_MEGABYTES = 500
-#: The trigger of POC-Lambda-1 runs up to ten functions at once, and POC-Lambda-2 runs beside them.
+#: POC-Lambda-1 runs up to ten times concurrently, and POC-Lambda-2 at least once.
 CONCURRENCY = 11
 
 
 def doctor(settings: Settings, console: Console) -> dict[str, Any]:
-    """Ask everything that could stand in the way, and tell what to do about it.
+    """Check that this machine and this account are ready.
+
+    Each failed check says how to fix it. Nothing is changed.
 
     Example: workshop doctor --target aws --profile training
     """
-    questions = list(about_this_machine(settings))
+    checks_to_run = list(about_this_machine(settings))
     if settings.target == "local":
-        questions += about_the_embedded_aws(settings)
-    checks = [answer(question) for question in questions]
+        checks_to_run += about_the_embedded_aws(settings)
+    checks = [run_one(one) for one in checks_to_run]
     if settings.target == "aws":
         try:
             ws = open_workshop(settings, console)
         except (WorkshopError, ClientError, BotoCoreError) as error:
             problem = explain(error)
-            checks.append(_row("AWS knows who you are", False, problem.problem, problem.remedy))
+            checks.append(_row("AWS accepts your credentials", False, problem.problem, problem.remedy))
         else:
-            checks.append(_row("AWS knows who you are", True, f"{ws.identity} in account {ws.account}", ""))
-            checks += [answer(question) for question in about_the_account(ws)]
-    console.table(
-        f"Is {settings.target} ready?",
-        ("Check", "Result", "Found", "Remedy"),
-        [(c["name"], "pass" if c["passed"] else "fail", c["detail"], c["remedy"]) for c in checks],
-    )
+            checks.append(_row("AWS accepts your credentials", True, f"{ws.identity} in account {ws.account}", ""))
+            checks += [run_one(one) for one in about_the_account(ws)]
+    for check in checks:
+        console.mark("pass" if check["passed"] else "fail", check["name"], brief(check["detail"]))
+        if not check["passed"]:
+            console.say(f"Fix: {check['remedy']}", lead="    ")
     passed = sum(check["passed"] for check in checks)
     console.say(f"{passed} passed, {len(checks) - passed} failed.")
     return {"passed": passed, "failed": len(checks) - passed, "checks": checks}
 
 
 def unwell(document: dict[str, Any], **_: Any) -> WorkshopError | None:
-    """What the command ends with when something stands in the way."""
+    """Return the error to exit with if a check failed."""
     if not document["failed"]:
         return None
     first = next(check for check in document["checks"] if not check["passed"])
-    return WorkshopError(f"Failed checks: {document['failed']}, the first: {first['name']} ({first['detail']}).",
-                         first["remedy"])  # fmt: skip
+    failed = counted(document["failed"], "check")
+    return WorkshopError(f"{failed} failed, the first: {first['name']} ({brief(first['detail'])}).", first["remedy"])
 
 
-def answer(question: Question) -> dict[str, Any]:
-    """Answer one question; what AWS refuses to say is a no."""
-    name, ask, remedy = question
+def run_one(check: ReadinessCheck) -> dict[str, Any]:
+    """Run one check. If AWS returns an error, it fails."""
+    name, run, remedy = check
     try:
-        finding = ask()
+        finding = run()
     except WorkshopError as error:
         return _row(name, False, error.problem, error.remedy or remedy)
     except (ClientError, BotoCoreError) as error:
@@ -84,80 +88,80 @@ def answer(question: Question) -> dict[str, Any]:
     return _row(name, finding.passed, finding.detail, "" if finding.passed else remedy)
 
 
-def about_this_machine(settings: Settings) -> Iterator[Question]:
-    """What every target needs."""
+def about_this_machine(settings: Settings) -> Iterator[ReadinessCheck]:
+    """Yield the checks for every target."""
     version = sys.version_info[:3]
     yield (
-        "Python is new enough",
+        "Python is recent enough",
         lambda: holds(version >= (3, 11), ".".join(map(str, version)), "3.11 or newer"),
-        "Install a newer Python, then run: make clean demo",
+        "Install a newer Python, then " + ("reinstall the workshop." if INSTALLED else "run: make clean demo"),
     )
-    yield "The AWS CLI is there, for who wants to use it", aws_cli, "Install it: pip install awscli"
+    yield "The AWS CLI works (optional)", aws_cli, "Install it: pip install awscli"
     yield (
-        "There is room on the disk",
+        "There is enough disk space",
         lambda: at_least(shutil.disk_usage(_existing(settings)).free // 1_000_000, FREE_MEGABYTES, " MB"),
-        "Make room, or choose another --state-dir.",
+        "Free some space, or choose another --state-dir.",
     )
     yield (
-        "The state folder can be written to",
+        "The state folder is writable",
         lambda: holds(is_writable(_existing(settings)), str(settings.state_dir), "a writable folder"),
-        "Check the folder's rights, or choose another --state-dir.",
+        "Check the folder's permissions, or choose another --state-dir.",
     )
     yield (
-        f"The functions' runtime {RUNTIME} is supported",
-        lambda: holds(date.today() < RUNTIME_ENDS, f"until {RUNTIME_ENDS}", f"a day before {RUNTIME_ENDS}"),
+        f"AWS supports the runtime {RUNTIME}",
+        lambda: holds(date.today() < RUNTIME_ENDS, f"until {RUNTIME_ENDS}", f"a date before {RUNTIME_ENDS}"),
         "Use a newer runtime in steps 4 and 7.",
     )
 
 
-def about_the_embedded_aws(settings: Settings) -> Iterator[Question]:
-    """What the embedded AWS needs."""
+def about_the_embedded_aws(settings: Settings) -> Iterator[ReadinessCheck]:
+    """Yield the checks for the embedded AWS."""
     instance = Embedded(settings.state_dir).running()
     yield (
-        "The embedded AWS runs, or finds a port",
+        "The embedded AWS is running or can start",
         lambda: holds(True, f"running at {instance.endpoint}", "") if instance else a_free_port(),
         "Close some programs and try again.",
     )
 
 
-def about_the_account(ws: Workshop) -> Iterator[Question]:
-    """What a real account needs."""
+def about_the_account(ws: Workshop) -> Iterator[ReadinessCheck]:
+    """Yield the checks for a real account."""
     yield "The region is enabled for this account", lambda: region_enabled(ws), "Enable it, or choose another --region."
     yield (
-        "Lambda may run enough functions at once",
+        "Lambda's concurrency quota is high enough",
         lambda: at_least(
             ws.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"], CONCURRENCY
         ),
-        "Ask for a higher quota L-B99A9384 (concurrent executions) in Service Quotas.",
+        "Request an increase of quota L-B99A9384 (concurrent executions) in Service Quotas.",
     )
     yield (
-        "Every right that is needed is there",
-        lambda: every_right(ws),
-        f"Give this to somebody who can grant it: workshop policy{ws.settings.options}{boundary_hint(ws)}",
+        "You have all the permissions you need",
+        lambda: all_permissions(ws),
+        f"Send this to someone who can grant permissions: workshop policy{ws.settings.options}{boundary_hint(ws)}",
     )
     yield (
-        "Somebody can be notified",
-        lambda: holds(ws.settings.email is not None, mailbox(ws.settings.email), "--email with a mailbox of yours"),
+        "There is an e-mail address to notify",
+        lambda: holds(ws.settings.email is not None, mailbox(ws.settings.email), "an address of yours"),
         "Add --email you@example.com",
     )
 
 
 def aws_cli() -> Finding:
-    """Which AWS CLI there is; none is no obstacle."""
+    """Check the AWS CLI, if there is one."""
     path = shutil.which("aws")
     if path is None:
-        return holds(True, "none; the workshop itself does not need it", "")
+        return holds(True, "not installed; the workshop doesn't need it", "")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False)
-    return holds(version.returncode == 0, (version.stdout or version.stderr).split(" ")[0], "one that runs")
+    return holds(version.returncode == 0, (version.stdout or version.stderr).split(" ")[0], "an AWS CLI that runs")
 
 
 def is_writable(folder: str) -> bool:
-    """Whether files can be made in a folder."""
+    """Return whether a folder is writable."""
     return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
 def a_free_port() -> Finding:
-    """Whether the loopback interface gives us a port."""
+    """Check that the loopback interface has a free port."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", 0))
@@ -167,7 +171,7 @@ def a_free_port() -> Finding:
 
 
 def region_enabled(ws: Workshop) -> Finding:
-    """Whether the region answers for this account: one that is not enabled does not know our token."""
+    """Check that the region is enabled for this account. A region that isn't rejects our credentials."""
     try:
         ws.client("sqs").get_queue_url(QueueName=ws.name("ecommerce-orders-queue"))
     except ClientError as error:
@@ -177,41 +181,41 @@ def region_enabled(ws: Workshop) -> Finding:
     return holds(True, ws.region, "")
 
 
-def every_right(ws: Workshop) -> Finding:
-    """Whether IAM would let this caller do all that `workshop policy` lists; the root user may do everything.
+def all_permissions(ws: Workshop) -> Finding:
+    """Check that IAM allows this caller everything in `workshop policy`. The root user is allowed everything.
 
     Raises:
-        WorkshopError: the caller's role may not be looked up, so that nobody can tell.
+        WorkshopError: the caller can't read its own role.
     """
     if ws.identity.endswith(":root"):
-        return holds(True, "the root user; a user of your own would be better", "")
+        return holds(True, "the root user; an IAM user or role would be safer", "")
     session = re.search(r":assumed-role/([^/]+)/", ws.identity)
     if session is None:
-        return _rights_of(ws, ws.identity, user=ws.identity.rpartition("/")[2])
+        return _permissions_of(ws, ws.identity, user=ws.identity.rpartition("/")[2])
     role = session.group(1)
     try:
-        # A session's rights are those of its role, and only IAM knows the path in which that lies.
-        return _rights_of(ws, ws.client("iam").get_role(RoleName=role)["Role"]["Arn"])
+        # A session has its role's permissions. Only IAM knows the role's path.
+        return _permissions_of(ws, ws.client("iam").get_role(RoleName=role)["Role"]["Arn"])
     except ClientError as error:
         if not is_denied(error):
             raise
         raise WorkshopError(
-            f"Your rights cannot be looked up: {explain(error).problem}",
-            f"Ask for iam:GetRole and iam:SimulatePrincipalPolicy on your own role {role}, or do without this check.",
+            f"Your permissions can't be checked: {explain(error).problem}",
+            f"Ask for iam:GetRole and iam:SimulatePrincipalPolicy on your role {role}, or skip this check.",
         ) from None
 
 
-def _rights_of(ws: Workshop, principal: str, user: str | None = None) -> Finding:
-    """Compare a principal's rights with those that `workshop policy` lists; a role has no user's name."""
+def _permissions_of(ws: Workshop, principal: str, user: str | None = None) -> Finding:
+    """Check that a principal is allowed everything in `workshop policy`. For a role, `user` is None."""
     missing, count = set(), 0
     for statement in participant_policy(ws)["Statement"]:
         if statement["Effect"] == "Deny":
             continue
-        # What a condition asks for, the real call brings along.
+        # The real calls satisfy the policy's conditions.
         keys = [pair for operator in statement.get("Condition", {}).values() for pair in operator.items()]
         context = {key: as_list(values)[0] for key, values in keys}
         if ws.settings.boundary is None:
-            # Then a role is made without one.
+            # Then the roles have no boundary.
             context.pop("iam:PermissionsBoundary", None)
         needed = [
             (action, resource.replace("${aws:username}", user or ""))
@@ -220,31 +224,31 @@ def _rights_of(ws: Workshop, principal: str, user: str | None = None) -> Finding
             if user is not None or "${aws:username}" not in resource
         ]
         allowed = simulate(ws, principal, needed, context)
-        # IAM may answer in another spelling; the policy's own is what one looks for.
+        # IAM may change the case of actions. Report them as they are in the policy.
         denied = {(action.lower(), resource) for (action, resource), yes in allowed.items() if not yes}
         missing |= {action for action, resource in needed if (action.lower(), resource) in denied}
         count += len(needed)
-    return holds(not missing, f"missing: {', '.join(sorted(missing))}" if missing else f"{count} rights", "all")
+    return holds(not missing, f"missing: {', '.join(sorted(missing))}" if missing else f"{count} permissions", "all")
 
 
 def boundary_hint(ws: Workshop) -> str:
-    """What to add to the remedy for missing rights: whose roles must have a boundary is denied to make them without."""
+    """Return the option to add for a boundary. If one is required, creating roles without it is denied."""
     if ws.settings.boundary:
         return f" --boundary-arn {ws.settings.boundary}"
-    return "; if you were given the ARN of a boundary, add --boundary ARN"
+    return "; if you were given a boundary's ARN, add --boundary ARN"
 
 
 def mailbox(email: str | None) -> str:
-    """An address, with a remark where there can be no mailbox behind it (RFC 2606)."""
+    """Describe an address, with a warning if its domain is reserved and can't receive mail (RFC 2606)."""
     if email is None:
-        return "nobody"
+        return "none"
     domain = email.rpartition("@")[2].lower()
-    nowhere = re.search(r"(^|\.)(example\.(com|net|org)|example|test|invalid|localhost)$", domain)
-    return f"{email}, where nobody reads mail" if nowhere else email
+    reserved = re.search(r"(^|\.)(example\.(com|net|org)|example|test|invalid|localhost)$", domain)
+    return f"{email}, which can't receive mail" if reserved else email
 
 
 def _existing(settings: Settings) -> str:
-    """The state folder, or the nearest folder above it that is there already."""
+    """Return the state folder, or the nearest parent that exists."""
     folder = settings.state_dir
     while not folder.exists():
         folder = folder.parent

@@ -1,54 +1,54 @@
-"""`workshop local …`: the embedded AWS, for those who want to reach it with other tools."""
+"""`workshop local …`: manage the embedded AWS, and connect other tools to it."""
 
 import shlex
 
-from workshop.console import Console
+from workshop.base.console import Console
+from workshop.base.errors import WorkshopError
+from workshop.base.settings import Settings
 from workshop.embedded import Embedded, environment
-from workshop.errors import WorkshopError
-from workshop.settings import Settings
 
 
 def start(settings: Settings, console: Console) -> None:
-    """Start the embedded AWS; nothing happens if it runs already.
+    """Start the embedded AWS, unless it's running.
 
     Example: workshop local start
     """
     instance, started = Embedded(settings.state_dir).start()
     console.say(f"{'Started' if started else 'Already running'} at {instance.endpoint} (process {instance.pid}).")
-    console.say('Reach it with plain aws and curl: eval "$(workshop local env)"')
+    console.say('To connect plain aws and curl: eval "$(workshop local env)"')
 
 
 def stop(settings: Settings, console: Console) -> None:
-    """Stop the embedded AWS; it forgets everything.
+    """Stop the embedded AWS and lose its contents.
 
     Example: workshop local stop
     """
     stopped = Embedded(settings.state_dir).stop()
-    console.say("Stopped, and everything in it is gone." if stopped else "It was not running.")
+    console.say("Stopped. Everything in it is gone." if stopped else "It wasn't running.")
 
 
 def status(settings: Settings, console: Console) -> None:
-    """Say whether the embedded AWS runs, and where.
+    """Show whether the embedded AWS is running, and where.
 
     Example: workshop local status
     """
     embedded = Embedded(settings.state_dir)
     instance = embedded.running()
     if instance is None:
-        raise WorkshopError("The embedded AWS is not running.", "Start it with: workshop local start")
-    console.say(f"Running at {instance.endpoint} (process {instance.pid}); its log: {embedded.log_path}")
+        raise WorkshopError("The embedded AWS isn't running.", "Start it: workshop local start")
+    console.say(f"Running at {instance.endpoint} (process {instance.pid}). Log: {embedded.log_path}")
 
 
 def reset(settings: Settings, console: Console) -> None:
-    """Begin from empty: a fresh embedded AWS.
+    """Restart the embedded AWS empty, on the same port.
 
     Example: workshop local reset
     """
-    console.say(f"Running at {Embedded(settings.state_dir).reset().endpoint}, and empty.")
+    console.say(f"Running at {Embedded(settings.state_dir).reset().endpoint}, empty.")
 
 
 def env(settings: Settings, console: Console) -> None:
-    """Print the exports with which plain aws and curl reach the embedded AWS.
+    """Print exports that connect plain aws and curl to the embedded AWS.
 
     Example: eval "$(workshop local env)"
     """

@@ -1,24 +1,26 @@
-"""`workshop order`: place one order, the way every client does it: a POST to the API's URL."""
+"""`workshop order`: place one order as any client would, with a POST to the API's URL."""
 
 import json
 from typing import Annotated, Any
 
 from typer import Option
 
-from workshop.errors import WorkshopError
-from workshop.step import Workshop
-from workshop.tracing import follow
-from workshop.web import json_object, post
+from workshop.base.errors import WorkshopError
+from workshop.base.http import json_object, post
+from workshop.build.opening import OpenWorkshop
+from workshop.orders.api import api_url
+from workshop.orders.mail import listen_to_mail
+from workshop.orders.tracing import follow
 
 
 def order(
-    ws: Workshop,
-    product_id: Annotated[str, Option(help="What is ordered.")] = "12345",
-    product_name: Annotated[str | None, Option(help="What it is called.")] = "Eco-Friendly Cleaner",
+    ws: OpenWorkshop,
+    product_id: Annotated[str, Option(help="Product id.")] = "12345",
+    product_name: Annotated[str | None, Option(help="Product name.")] = "Eco-Friendly Cleaner",
     quantity: Annotated[int, Option(help="How many.")] = 2,
-    customer_email: Annotated[str | None, Option(help="Who orders.")] = "customer@example.com",
-    order_id: Annotated[str | None, Option(help="Your own id, which makes a repeated order harmless.")] = None,
-    body: Annotated[str | None, Option(help="Send this text instead, whatever it is.")] = None,
+    customer_email: Annotated[str | None, Option(help="The customer's e-mail address.")] = "customer@example.com",
+    order_id: Annotated[str | None, Option(help="Your own order id, so that a retry is safe.")] = None,
+    body: Annotated[str | None, Option(help="Send this body as it is.")] = None,
     trace: Annotated[bool, Option("--trace", help="Follow the order hop by hop.")] = False,
     wait: Annotated[float, Option(min=0, max=600, help="With --trace: seconds to wait for the next hop.")] = 10,
 ) -> dict[str, Any]:
@@ -34,12 +36,12 @@ def order(
         "customerEmail": customer_email,
     }
     text = body if body is not None else json.dumps({key: value for key, value in fields.items() if value is not None})
-    url = ws.api_url()
-    ws.listen_to_mail()
+    url = api_url(ws)
+    listen_to_mail(ws)
     status, answer = post(url, text.encode(), ca_bundle=ws.client.ca_bundle)
     if status != 202:
         raise WorkshopError(
-            f"The API at {url} answered {status}: {answer.get('message', 'nothing')}.",
+            f"The API at {url} answered {status}: {answer.get('message', 'no message')}.",
             remedy(status, ws.settings.options),
             code=f"HTTP {status}",
         )
@@ -51,18 +53,28 @@ def order(
     return placed
 
 
+def url(ws: OpenWorkshop) -> dict[str, str]:
+    """Print the URL that accepts orders.
+
+    Example: curl --json '{"productId": "1", "quantity": 2}' "$(workshop url)"
+    """
+    found = api_url(ws)
+    ws.console.say(found)
+    return {"url": found}
+
+
 def _own_id(text: str) -> str | None:
-    """The order's id if the client chose it."""
+    """Return the order id in the body, if there is one."""
     return json_object(text).get("orderId")
 
 
 def remedy(status: int, options: str) -> str:
-    """What to try after an answer of the API that is not 202."""
+    """Return what to try after an API response other than 202."""
     if status == 429:
-        return "That were too many at once: try again in a second."
+        return "The API is throttling. Try again in a second."
     if status >= 500:
-        return f"See what is wrong: workshop verify{options}"
+        return f"Find the cause: workshop verify{options}"
     return (
-        "An order needs a productId and a quantity of at least 1, and has no field that src/api/order.schema.json"
-        " doesn't name."
+        "An order needs a productId and a quantity of at least 1. It has no fields other than those in"
+        " src/api/order.schema.json."
     )

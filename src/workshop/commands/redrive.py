@@ -1,11 +1,11 @@
-"""`workshop redrive`: what lies in the dead-letter queues, and back with it into the flow.
+"""`workshop redrive`: list the dead-letter queues, and send their messages back.
 
-Orders go back through the front door, the API: nobody but its role may send to the queue (which rules out SQS's own
-StartMessageMoveTask), and what was no order then is refused there once more and stays where it is. An order without
-an id of its own gets the id of its first message, so that one which was stored after all is not stored twice.
+Orders go back through the API. Only its role can send to the orders queue, which rules out StartMessageMoveTask, and
+the API rejects invalid orders again. An order without an id gets the id of its first message, so that an order which
+was stored after all isn't stored twice.
 
-A message is deleted when it was sent, or, with `--discard`, when it is proven that it never can be. The queue is gone
-through once, some hundred messages at a time, so that 100,000 need no more memory than a thousand.
+A message is deleted once it is sent, or, with `--discard`, once it is proven invalid. Each queue is read once, a few
+hundred messages at a time, so 100,000 messages need no more memory than 1,000.
 """
 
 import contextlib
@@ -17,28 +17,35 @@ from typing import Annotated, Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer import Option
 
-from workshop.backlog import FAILURES, HIDDEN, Backlog, Message
-from workshop.errors import Interrupted, WorkshopError
-from workshop.records import part
-from workshop.resend import ORDERS, RECORDS, DeadLetter, Orders, Records, Verdict
-from workshop.step import Workshop
+from workshop.base.errors import Interrupted, WorkshopError
+from workshop.base.spelling import counted
+from workshop.build.opening import OpenWorkshop
+from workshop.orders.dead_letters import FAILURES, VISIBILITY_TIMEOUT, DeadLetterQueue, Message, sent_at
+from workshop.orders.discarding import current_code_since, logged_after, require_unmodified_validation
+from workshop.orders.logs import read_log
+from workshop.orders.records import reason_of
+from workshop.orders.resend import ORDERS, RECORDS, DeadLetterMessage, Orders, Records, Verdict
 
-#: So many are sent at once. With an answer in 40 ms that makes 500 a second, the stage's throttle.
+#: Concurrent requests. At 40 ms each, that's 500 a second, the stage's throttle.
 SENDERS = 20
-#: So many are looked at before the question; so many lines are printed.
-MOST_LOOKED_AT, MOST_SHOWN = 1_000, 100
-#: After so many in a row of which none got through, the run ends.
-FRUITLESS = 200
-SILENCE = "POC-Lambda-1 said nothing of it: it failed, or never got it"
+#: How many messages to read before asking, and how many to print.
+MAX_PREVIEWED, MAX_SHOWN = 1_000, 100
+#: Stop after this many failures in a row.
+MAX_FAILURES = 200
+NOT_LOGGED = "POC-Lambda-1 logged nothing about it: it failed, or never received it"
+#: How a result is printed.
+LABELS = {"sent": "sent", "refused": "rejected", "discarded": "discarded", "later": "kept"}
 
 
 def redrive(
-    ws: Workshop,
+    ws: OpenWorkshop,
     id: Annotated[str | None, Option(help="Only the message with this id.")] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Only show what lies there.")] = False,
-    discard: Annotated[bool, Option("--discard", help="Delete what can never be sent: what is no order.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="List the messages, and send nothing.")] = False,
+    discard: Annotated[bool, Option("--discard", help="Delete messages that are proven invalid.")] = False,
 ) -> dict[str, Any]:
-    """Show what lies in the dead-letter queues, with reason and age, and send it back.
+    """List the dead-letter queues and send the messages back.
+
+    The list shows each message's age and why it failed.
 
     Example: workshop redrive --dry-run
     """
@@ -46,7 +53,12 @@ def redrive(
     with ThreadPoolExecutor(SENDERS) as pool:
         run = Redrive(ws, pool, id, discard)
         try:
-            return run.show(dry_run) if dry_run else run.all()
+            if dry_run:
+                return run.show()
+            if discard:
+                require_unmodified_validation(ws)
+                run.log_since = current_code_since(ws)
+            return run.all()
         finally:
             run.release()
 
@@ -56,50 +68,53 @@ class Redrive:
 
     Args:
         ws: the context.
-        pool: makes several calls at once.
-        id: the id of the only message that is meant; None for all.
-        discard: delete what can never be sent.
+        pool: runs calls concurrently.
+        id: the id of the only message to send; None for all.
+        discard: delete invalid orders.
     """
 
-    def __init__(self, ws: Workshop, pool: Executor, id: str | None, discard: bool) -> None:
+    def __init__(self, ws: OpenWorkshop, pool: Executor, id: str | None, discard: bool) -> None:
         self.ws, self.pool, self.id, self.discard = ws, pool, id, discard
-        self.backlogs = {base: Backlog(ws, base, pool) for base in (ORDERS, RECORDS)}
+        self.queues = {base: DeadLetterQueue(ws, base, pool) for base in (ORDERS, RECORDS)}
         self.outcome: dict[str, list[dict[str, Any]]] = {"sent": [], "refused": [], "discarded": [], "later": []}
-        self.letters: list[DeadLetter] = []
-        #: Whether `letters` is all there is.
-        self.whole = False
-        self.said: dict[str, dict[str, Any]] = {}
-        #: Done with, but SQS would not delete them: the word, and the detail.
+        self.found: list[DeadLetterMessage] = []
+        #: From when the log of POC-Lambda-1 proves that an order is invalid, in seconds since 1970.
+        self.log_since = 0.0
+        #: Whether `found` is everything in the queues.
+        self.complete = False
+        self.logged: dict[str, dict[str, Any]] = {}
+        #: Messages that are done but that SQS failed to delete.
         self.undeleted: dict[str, Verdict] = {}
-        self.fruitless = 0
+        self.failures = 0
         self.stopped: dict[str, Any] = {}
 
     def show(self, dry_run: bool = True) -> dict[str, Any]:
-        """Print what lies in the queues; the document of a dry run."""
+        """Print the messages in the queues, and return the document of a dry run."""
         self._look()
-        shown, waiting = self.letters[:MOST_SHOWN], 0 if self.whole else self._waiting()
+        shown, waiting = self.found[:MAX_SHOWN], 0 if self.complete else self._waiting()
         if shown:
             rows = [(one.queue, one.id, f"{one.age} s", one.reason) for one in shown]
-            self.ws.console.table("Dead letters", ("Queue", "Message", "Age", "Reason"), rows)
+            self.ws.console.table("Messages in the dead-letter queues", ("Queue", "Message", "Age", "Reason"), rows)
         else:
-            self.ws.console.say("There are no dead letters.")
-        if hidden := len(self.letters) - len(shown) + waiting:
+            self.ws.console.say("The dead-letter queues are empty.")
+        if hidden := len(self.found) - len(shown) + waiting:
             self.ws.console.say(f"  and {'about ' if waiting else ''}{hidden} more")
         if dry_run and shown:
-            self.ws.console.say(f"{self._count(waiting)} would be sent back.")
+            self.ws.console.say(f"Would send {self._count(waiting)} back.")
         return self._document()
 
     def all(self) -> dict[str, Any]:
-        """Show, ask, and send everything back."""
-        asked = self.ws.patience.clock()
+        """List the messages, ask, and send all of them back."""
+        asked = self.ws.waiter.clock()
         self.show(dry_run=False)
-        if not self.letters:
+        if not self.found:
             return self._document()
-        self.ws.console.confirm(f"Send {self._count(0 if self.whole else self._waiting())} back?", self.ws.settings.yes)
-        answered = self.ws.patience.clock()
+        count = self._count(0 if self.complete else self._waiting())
+        self.ws.console.confirm(f"Send {count} back?", self.ws.settings.yes)
+        answered = self.ws.waiter.clock()
         try:
             with self._progress() as advance:
-                self._send(answered - asked > HIDDEN / 4, advance)
+                self._send(answered - asked > VISIBILITY_TIMEOUT / 4, advance)
         except KeyboardInterrupt:
             self.stopped = {"interrupted": True, "stopped": "Interrupted"}
         except FAILURES as error:
@@ -110,183 +125,174 @@ class Redrive:
         if self.stopped:
             with contextlib.suppress(*FAILURES):
                 self.stopped["untried"] = self._untried()
-        self.ws.console.say(", ".join(f"{len(entries)} {word}" for word, entries in self.outcome.items()))
+        self.ws.console.say(", ".join(f"{len(entries)} {LABELS[word]}" for word, entries in self.outcome.items()))
         return self._document()
 
     def release(self) -> None:
-        """Let others see what is still in the queues."""
-        for backlog in self.backlogs.values():
-            backlog.release()
+        """Make the messages that are still in the queues visible to other consumers."""
+        for queue in self.queues.values():
+            queue.release()
 
     def _count(self, waiting: int) -> str:
-        return f"about {len(self.letters) + waiting}" if waiting else str(len(self.letters))
+        return f"about {len(self.found) + waiting}" if waiting else str(len(self.found))
 
     def _waiting(self) -> int:
-        return sum(backlog.waiting() for backlog in self.backlogs.values())
+        return sum(queue.waiting() for queue in self.queues.values())
 
     def _untried(self) -> int:
-        """How many have had no turn, about: those that wait, and those in hand that were not judged."""
-        in_hand = sum(len(backlog.handles) for backlog in self.backlogs.values())
-        return self._waiting() + max(0, in_hand - len(self.outcome["refused"]) - len(self.outcome["later"]))
+        """Return about how many messages weren't tried: those in the queue, and those received without a verdict."""
+        received = sum(len(queue.handles) for queue in self.queues.values())
+        return self._waiting() + max(0, received - len(self.outcome["refused"]) - len(self.outcome["later"]))
 
     def _document(self) -> dict[str, Any]:
-        return {"letters": [vars(one) for one in self.letters], **self.outcome, **self.stopped}
+        return {"messages": [vars(one) for one in self.found], **self.outcome, **self.stopped}
 
     def _look(self) -> None:
-        """Read the first thousand dead letters that are meant, and why they are here."""
+        """Read the first thousand messages, and find out why they failed."""
         found: list[tuple[str, Message]] = []
-        enough = MOST_LOOKED_AT if self.id is None else 1
-        for base, backlog in self.backlogs.items():
-            while len(found) < enough and (messages := backlog.take()):
+        enough = MAX_PREVIEWED if self.id is None else 1
+        for base, queue in self.queues.items():
+            while len(found) < enough and (messages := queue.receive()):
                 found += [(base, message) for message in messages if self.id in (None, message["MessageId"])]
-        self.whole = self.id is not None or len(found) < enough
+        self.complete = self.id is not None or len(found) < enough
         if self.id is not None and not found:
-            raise WorkshopError(f"There is no dead letter {self.id}.", "See: workshop redrive --dry-run")
+            raise WorkshopError(f"No dead-letter queue contains {self.id}.", "List them: workshop redrive --dry-run")
         orders = [sent_at(message) for base, message in found if base == ORDERS]
         if orders:
-            self.said = last_words(self.ws, min(orders), everything=self.whole)
-        self.letters = [self._letter(base, message) for base, message in found]
+            self.logged = last_errors(self.ws, min(orders), everything=self.complete)
+        self.found = [self._described(base, message) for base, message in found]
 
-    def _letter(self, base: str, message: Message) -> DeadLetter:
-        said = self.said.get(message["MessageId"], {})
-        return DeadLetter(
+    def _described(self, base: str, message: Message) -> DeadLetterMessage:
+        entry = self.logged.get(message["MessageId"], {})
+        return DeadLetterMessage(
             base, message["MessageId"], message["Body"], round(time.time() - sent_at(message)),
-            reason_for_record(message) if base == RECORDS else str(said.get("reason", SILENCE)),
-            hopeless=base == ORDERS and said.get("event") == "refused",
+            reason_of(message["Body"]) if base == RECORDS else str(entry.get("reason", NOT_LOGGED)),
+            invalid=base == ORDERS and entry.get("event") == "refused" and logged_after(entry, self.log_since),
         )  # fmt: skip
 
-    def _send(self, waited_long: bool, advance: Any) -> None:
-        """Go through both queues, beginning with what was shown."""
+    def _send(self, hide_again: bool, advance: Any) -> None:
+        """Send the messages of both queues, starting with those that were listed."""
         orders = Orders(self.ws, self.pool)
         for base, sender in ((ORDERS, orders), (RECORDS, Records(self.ws))):
-            backlog = self.backlogs[base]
-            chunk = [one for one in self.letters if one.queue == base]
-            lost = backlog.hold([one.id for one in chunk]) if waited_long else set()
+            queue = self.queues[base]
+            chunk = [one for one in self.found if one.queue == base]
+            lost = queue.hide_again([one.id for one in chunk]) if hide_again else set()
             chunk = [one for one in chunk if one.id not in lost]
-            more = bool(lost) or not self.whole
+            more = bool(lost) or not self.complete
             while chunk or more:
-                self._settle(backlog, sender, chunk)
+                self._settle(queue, sender, chunk)
                 advance(len(chunk))
-                # What was sent back and died again comes as another message; it has had its turn.
-                backlog.seen |= orders.made
-                if self.fruitless >= FRUITLESS:
-                    self.stopped = {"stopped": f"The last {self.fruitless} got nowhere"}
+                # A message that was sent back and failed again has a new id. It had its turn.
+                queue.seen |= orders.resent
+                if self.failures >= MAX_FAILURES:
+                    self.stopped = {"stopped": f"The last {self.failures} failed"}
                     return
                 more = more or bool(self.undeleted)
-                messages = backlog.take() if more else []
+                messages = queue.receive() if more else []
                 more = bool(messages)
-                chunk = [self._letter(base, one) for one in messages if self.id in (None, one["MessageId"])]
-            # By now their handles are those of a later reception, if there was one.
-            again = {one: self.undeleted.pop(one) for one in self.undeleted.keys() & backlog.handles.keys()}
-            self._delete(backlog, again)
+                chunk = [self._described(base, one) for one in messages if self.id in (None, one["MessageId"])]
+            # If SQS delivered them again, their receipt handles are current now.
+            again = {one: self.undeleted.pop(one) for one in self.undeleted.keys() & queue.handles.keys()}
+            self._delete(queue, again)
 
-    def _settle(self, backlog: Backlog, sender: Orders | Records, chunk: list[DeadLetter]) -> None:
-        """Send some letters back, and delete those that are done with; also of a chunk that Ctrl-C cuts short."""
+    def _settle(self, queue: DeadLetterQueue, sender: Orders | Records, chunk: list[DeadLetterMessage]) -> None:
+        """Send some messages back, and delete those that are done, even if Ctrl-C interrupts."""
         done: dict[str, Verdict] = {}
         before = self._settled()
 
-        def judge(letter: DeadLetter, verdict: Verdict) -> None:
+        def on_verdict(message: DeadLetterMessage, verdict: Verdict) -> None:
             word, detail = verdict
             if word == "refused" and self.discard:
                 word = "discarded"
             if word in ("sent", "discarded"):
-                done[letter.id] = word, detail
+                done[message.id] = word, detail
             else:
-                self._record(backlog.base, letter.id, word, detail)
+                self._record(queue.base, message.id, word, detail)
 
         try:
-            hopeless = [one for one in chunk if one.hopeless and self.discard]
-            for letter in hopeless:
-                # The API would let some of these in again: text that is JSON, but no Unicode, for one.
-                judge(letter, ("refused", letter.reason))
-            if rest := [one for one in chunk if one not in hopeless]:
-                sender.send(rest, judge)
+            invalid = [one for one in chunk if one.invalid and self.discard]
+            for message in invalid:
+                # The API would accept some of these again, such as JSON that isn't valid Unicode.
+                on_verdict(message, ("refused", message.reason))
+            if rest := [one for one in chunk if one not in invalid]:
+                sender.send(rest, on_verdict)
         finally:
-            self._delete(backlog, done)
-            self.fruitless = 0 if self._settled() > before else self.fruitless + len(chunk)
+            self._delete(queue, done)
+            self.failures = 0 if self._settled() > before else self.failures + len(chunk)
 
-    def _delete(self, backlog: Backlog, done: dict[str, Verdict]) -> None:
-        """Delete what is done with. Only then it counts as sent, or discarded."""
-        failed = backlog.delete(done.keys())
+    def _delete(self, queue: DeadLetterQueue, done: dict[str, Verdict]) -> None:
+        """Delete messages that are done. Only then do they count as sent or discarded."""
+        failed = queue.delete(done.keys())
         for one, (word, detail) in done.items():
             if one in failed:
-                self.undeleted[one] = word, f"{detail}; SQS did not delete it: {failed[one]}"
+                self.undeleted[one] = word, f"{detail}; SQS didn't delete it: {failed[one]}"
             else:
-                self._record(backlog.base, one, word, detail)
+                self._record(queue.base, one, word, detail)
 
     def _settled(self) -> int:
-        """For how many nothing more is to be done in this run."""
+        """Return how many messages this run is done with."""
         return sum(len(self.outcome[word]) for word in ("sent", "refused", "discarded"))
 
     def _give_up_undeleted(self) -> None:
-        for base, backlog in self.backlogs.items():
-            for one in [one for one in self.undeleted if one in backlog.handles]:
+        for base, queue in self.queues.items():
+            for one in [one for one in self.undeleted if one in queue.handles]:
                 word, detail = self.undeleted.pop(one)
-                self._record(base, one, "later", f"{word} {detail}")
+                self._record(base, one, "later", f"{LABELS[word]} {detail}")
 
     def _record(self, base: str, message_id: str, word: str, detail: str) -> None:
         entries = self.outcome[word]
         entries.append({"id": message_id, "queue": base, "detail": detail})
-        if len(entries) <= MOST_SHOWN:
-            self.ws.console.say(f"  {word:<10}{message_id}  {detail}")
-        elif len(entries) == MOST_SHOWN + 1:
-            self.ws.console.say(f"  {word:<10}and more; --json names all")
+        if len(entries) <= MAX_SHOWN:
+            self.ws.console.say(f"{message_id}  {detail}", lead=f"  {LABELS[word]:<10}")
+        elif len(entries) == MAX_SHOWN + 1:
+            self.ws.console.say(f"  {LABELS[word]:<10}more (--json lists all)")
 
     @contextlib.contextmanager
     def _progress(self) -> Iterator[Any]:
-        """A bar on standard error, if that is a terminal and there is enough to wait for."""
-        console, total = self.ws.console.err, len(self.letters) + (0 if self.whole else self._waiting())
-        columns = (TextColumn("redriving"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True, disable=self.whole or not console.is_terminal) as bar:
+        """Show a progress bar on standard error if it's a terminal and there is enough to wait for."""
+        console, total = self.ws.console.err, len(self.found) + (0 if self.complete else self._waiting())
+        columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(
+            *columns, console=console, transient=True, disable=self.complete or not console.is_terminal
+        ) as bar:
             task = bar.add_task("", total=total)
             yield lambda count: bar.advance(task, count)
 
 
-def sent_at(message: Message) -> float:
-    """When a message was sent first, in seconds since 1970: moving it to another queue does not change that."""
-    return int(message["Attributes"]["SentTimestamp"]) / 1000
-
-
-def last_words(ws: Workshop, since: float, everything: bool) -> dict[str, dict[str, Any]]:
-    """What POC-Lambda-1 said at last of every message that it could not do: `{message id: line of its log}`.
+def last_errors(ws: OpenWorkshop, since: float, everything: bool) -> dict[str, dict[str, Any]]:
+    """Return the last error that POC-Lambda-1 logged about each message: `{message id: log line}`.
 
     Args:
         ws: the context.
         since: seconds since 1970.
-        everything: not only of what it refused for good. Of 100,000 messages there is too much to read.
+        everything: all errors, not only rejected orders. For 100,000 messages, that's too much to read.
     """
     try:
-        lines = ws.read_log("POC-Lambda-1", "ERROR", *([] if everything else ["refused"]), since=since)
+        lines = read_log(ws, "POC-Lambda-1", "ERROR", *([] if everything else ["refused"]), since=since)
     except FAILURES as error:
-        ws.console.note(f"The log of POC-Lambda-1 cannot be read, so reasons are missing: {error}")
+        ws.console.note(f"Reasons are missing because the log of POC-Lambda-1 can't be read: {error}")
         return {}
     return {line["messageId"]: line for line in lines if line.get("level") == "ERROR" and "messageId" in line}
 
 
-def reason_for_record(message: Message) -> str:
-    """Why the trigger of POC-Lambda-2 gave up, and on how many records."""
-    batch, context = part(message["Body"], "DDBStreamBatchInfo"), part(message["Body"], "requestContext")
-    return f"{batch.get('batchSize', '?')} record(s): {context.get('condition', 'unknown')}"
-
-
 def refused(document: dict[str, Any], dry_run: bool = False, **_: Any) -> WorkshopError | None:
-    """What the command ends with when something could not be sent back."""
+    """Return the error to exit with if a message couldn't be sent back."""
     if document.get("stopped"):
         kind = Interrupted if document.get("interrupted") else WorkshopError
-        left = f", and about {document['untried']} not tried" if document.get("untried") else ""
+        left = f", about {document['untried']} not tried" if document.get("untried") else ""
         return kind(
-            f"{document['stopped']}: {len(document['sent'])} were sent back, {len(document['later'])} were not{left}.",
-            "They stay in the queue; run it again: workshop redrive",
+            f"{document['stopped']}: {len(document['sent'])} sent back, {len(document['later'])} failed{left}.",
+            "They stay in the queue. Run it again: workshop redrive",
         )
     if document["later"]:
         first = document["later"][0]["detail"].rstrip(".")
         return WorkshopError(
-            f"{len(document['later'])} dead letter(s) could not be sent back now and stay in the queue: {first}.",
+            f"{counted(len(document['later']), 'message')} couldn't be sent back, and stay in the queue: {first}.",
             "Try again later: workshop redrive",
         )
     if document["refused"] and not dry_run:
         return WorkshopError(
-            f"{len(document['refused'])} dead letter(s) were refused again and stay where they are.",
-            "What is no order cannot become one; delete it with: workshop redrive --discard",
+            f"{counted(len(document['refused']), 'message')} rejected again, and kept in the queue.",
+            "They will never be valid. To delete them: workshop redrive --discard",
         )
     return None

@@ -18,13 +18,13 @@ the embedded AWS holds, the API's URL has a form of its own, and stacks are comp
 
 from urllib.parse import urlsplit
 
+from workshop.base.partitions import domains
 from workshop.embedded.environment import environment
 from workshop.embedded.iam import adapt
 from workshop.embedded.instance import Instance
 from workshop.embedded.mailbox import Mailbox
 from workshop.embedded.passing import passing
 from workshop.embedded.process import Embedded
-from workshop.settings import aws_domains
 
 __all__ = ["Embedded", "Instance", "Mailbox", "adapt", "environment", "invoke_url", "is_embedded", "passing"]
 
@@ -32,7 +32,7 @@ __all__ = ["Embedded", "Instance", "Mailbox", "adapt", "environment", "invoke_ur
 def is_embedded(endpoint: str) -> bool:
     """Whether an endpoint is not AWS itself: commands sent to `--target aws` may be pointed elsewhere as well."""
     host = urlsplit(endpoint).hostname or ""
-    return not host.endswith(aws_domains())
+    return not host.endswith(domains())
 
 
 def invoke_url(endpoint: str, api_id: str, stage: str) -> str:

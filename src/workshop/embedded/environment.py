@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from workshop import folder as files
+from workshop.base import folder as files
 from workshop.embedded.credentials import root_key
 from workshop.embedded.instance import Instance
 from workshop.embedded.process import LOOPBACK, Embedded

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workshop.base.services import ClientsByService
 from workshop.embedded import calls
 from workshop.embedded.credentials import ACCOUNT, PASSWORD_HEADER, password, root_key
 
@@ -93,10 +94,10 @@ class Instance:
             aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=region, botocore_session=core
         )
 
-    def client(self, service: str, region: str, account: str = ACCOUNT) -> Any:
-        """A boto3 client of a service, as an account's root user."""
+    def clients(self, region: str, account: str = ACCOUNT) -> ClientsByService:
+        """boto3's clients, as an account's root user."""
         session: Any = self.session(region, account)
-        return session.client(service, endpoint_url=self.endpoint)
+        return ClientsByService(lambda service: session.client(service, endpoint_url=self.endpoint))
 
     def get(self, path: str, timeout: float = 30) -> Any:
         """Ask one of ministack's own endpoints, such as `/_ministack/health`.

@@ -23,7 +23,7 @@ from typing import Any
 
 import trustme
 
-from workshop import folder as files
+from workshop.base import folder as files
 from workshop.embedded.credentials import root_key
 
 #: Seconds between two looks at whether the state folder is still there.

@@ -34,15 +34,15 @@ class Mailbox:
             "Resource": queue_arn,
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        self.instance.client("sqs", region, POST_OFFICE_ACCOUNT).create_queue(
+        self.instance.clients(region, POST_OFFICE_ACCOUNT)("sqs").create_queue(
             QueueName=MAILBOX, Attributes={"MessageRetentionPeriod": "1209600", "Policy": policy}
         )
-        self.instance.client("sns", region).subscribe(
+        self.instance.clients(region)("sns").subscribe(
             TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, ReturnSubscriptionArn=True
         )
 
     def hear(self, call: Any) -> None:
-        """Listen to every topic to which an e-mail address is subscribed; takes a `workshop.aws.Call`."""
+        """Listen to every topic to which an e-mail address is subscribed; takes a `workshop.aws.clients.Call`."""
         if (call.service, call.operation) == ("sns", "Subscribe") and call.parameters["Protocol"] == "email":
             self.listen(call.parameters["TopicArn"])
 

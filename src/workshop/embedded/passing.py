@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from workshop import folder as files
+from workshop.base import folder as files
+from workshop.base.errors import WorkshopError
 from workshop.embedded.instance import started
 from workshop.embedded.process import Embedded
-from workshop.errors import WorkshopError
 
 
 @contextlib.contextmanager

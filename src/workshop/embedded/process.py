@@ -20,15 +20,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from workshop import folder as files
+from workshop.base import folder as files
+from workshop.base.errors import WorkshopError
 from workshop.embedded.credentials import new_secret
 from workshop.embedded.instance import Instance, started
-from workshop.errors import WorkshopError
 
 LOOPBACK = "127.0.0.1,localhost"
 LAUNCHER = (sys.executable, "-m", "workshop.embedded.launcher")
 #: Seconds that a start or a stop may take.
-PATIENCE = 60.0
+START_STOP_TIMEOUT = 60.0
 #: What ministack gets of this environment. The functions inherit it, so it holds what any program needs, and no
 #: token, password or path of the user's. Without HOME, Python asks the system where the user's own packages are.
 KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONUSERBASE", "LD_LIBRARY_PATH")
@@ -132,8 +132,8 @@ class Embedded:
         except OSError as error:
             where = error.filename or self.folder
             raise WorkshopError(
-                f"{where} cannot be written to: {error.strerror}.",
-                "Check the folder's rights, or choose another --state-dir.",
+                f"{where} isn't writable: {error.strerror}.",
+                "Check the folder's permissions, or choose another --state-dir.",
             ) from None
 
     def _recorded(self) -> Instance | None:
@@ -182,9 +182,9 @@ class Embedded:
                 held.write(instance.record)
         began = time.monotonic()
         while not _answers(instance):
-            if process.poll() is not None or time.monotonic() - began > PATIENCE:
+            if process.poll() is not None or time.monotonic() - began > START_STOP_TIMEOUT:
                 _kill(process.pid)
-                raise WorkshopError("The embedded AWS did not start.", f"Its log says why: {self.log_path}")
+                raise WorkshopError("The embedded AWS didn't start.", f"See its log: {self.log_path}")
             time.sleep(0.05)
         return instance
 
@@ -201,7 +201,8 @@ class Embedded:
                 if time.monotonic() - began > 1:
                     os.close(lock)
                     raise WorkshopError(
-                        f"An embedded AWS of {self.folder} runs, but its record is lost.", "End the process by hand."
+                        f"An embedded AWS runs in {self.folder}, but its record is lost.",
+                        "End the process by hand.",
                     ) from None
                 time.sleep(0.02)
 
@@ -220,16 +221,16 @@ class Embedded:
     def _end(self, instance: Instance) -> None:
         if not instance.is_alive and self.running() is not None:
             raise WorkshopError(
-                f"{self.lock_path} is held, but not by process {instance.pid} of its record.",
-                "End what holds it by hand.",
+                f"{self.lock_path} is locked, but not by the recorded process {instance.pid}.",
+                "End the process that locks it.",
             )
         began = time.monotonic()
         while self.running() is not None:
             if instance.is_alive:
                 # The whole group: the functions' worker processes go with it. There is nothing to save.
                 _kill(instance.pid)
-            if time.monotonic() - began > PATIENCE:
-                raise WorkshopError(f"The embedded AWS (process {instance.pid}) does not end.", "End it by hand.")
+            if time.monotonic() - began > START_STOP_TIMEOUT:
+                raise WorkshopError(f"The embedded AWS (process {instance.pid}) doesn't stop.", "End it by hand.")
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(instance.pid, os.WNOHANG)
             time.sleep(0.02)
@@ -244,7 +245,7 @@ def _free_port(preferred: int | None) -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
-    raise WorkshopError("No free port was found on 127.0.0.1.", "Close some programs and try again.")
+    raise WorkshopError("There is no free port on 127.0.0.1.", "Close some programs and try again.")
 
 
 def _keep_off_proxies() -> None:

@@ -11,16 +11,21 @@ workshop, for stacks that somebody deployed with another `aws`.
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from workshop import folder as files
+from workshop.base import folder as files
+from workshop.base.services import ClientsByService, Parameters
 from workshop.embedded.instance import Instance
 from workshop.embedded.process import Embedded
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigateway.type_defs import PatchOperationTypeDef
+    from mypy_boto3_cloudformation import CloudFormationClient
 
 Properties = dict[str, Any]
 #: A stack in one of these is not at work any more, and stands.
@@ -42,7 +47,8 @@ def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
     Returns:
         The names of these stacks.
     """
-    stacks = instance.client("cloudformation", region).describe_stacks()["Stacks"]
+    clients = instance.clients(region)
+    stacks = clients("cloudformation").describe_stacks()["Stacks"]
     resting = [stack for stack in stacks if stack["StackStatus"] in AT_REST]
     if not resting:
         return []
@@ -52,7 +58,7 @@ def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
         changed = [stack for stack in resting if done.get(stack["StackId"]) != _moment(stack)]
         for stack in changed:
             with contextlib.suppress(*NOT_OURS):
-                Stack(stack, lambda service: instance.client(service, region)).fill()
+                Stack(stack, clients).fill()
             done[stack["StackId"]] = _moment(stack)
         if changed:
             with embedded.writing():
@@ -60,7 +66,7 @@ def complete(embedded: Embedded, instance: Instance, region: str) -> list[str]:
     return [stack["StackName"] for stack in changed]
 
 
-def root_of(cloudformation: Any, stack: dict[str, Any]) -> str:
+def root_of(cloudformation: "CloudFormationClient", stack: Mapping[str, Any]) -> str:
     """The name of the outermost stack around a stack: DescribeStacks lacks the `RootId` that AWS would tell.
 
     Args:
@@ -80,13 +86,13 @@ class Stack:
 
     Args:
         description: what `DescribeStacks` says of it.
-        client: makes a client for a service.
+        client: the clients of where it is.
     """
 
-    def __init__(self, description: dict[str, Any], client: Callable[[str], Any]) -> None:
+    def __init__(self, description: Mapping[str, Any], client: ClientsByService) -> None:
         self.client = client
         cloudformation, name = client("cloudformation"), description["StackId"]
-        body = cloudformation.get_template(StackName=name)["TemplateBody"]
+        body: Any = cloudformation.get_template(StackName=name)["TemplateBody"]
         # _Loader is a SafeLoader: it makes no objects.
         self.template = yaml.load(body, _Loader) if isinstance(body, str) else body  # nosec B506
         self.parameters = {one["ParameterKey"]: one["ParameterValue"] for one in description.get("Parameters", [])}
@@ -130,7 +136,7 @@ class Stack:
         raise ValueError(f"no condition: {condition}")
 
 
-def _replace(path: str, value: str) -> dict[str, str]:
+def _replace(path: str, value: str) -> "PatchOperationTypeDef":
     """A change, as API Gateway takes it."""
     return {"op": "replace", "path": f"/{path}", "value": value}
 
@@ -147,7 +153,7 @@ def _rest_api(stack: Stack, logical_id: str, properties: Properties) -> None:
 
 def _validator(stack: Stack, logical_id: str, properties: Properties) -> None:
     apigateway, api = stack.client("apigateway"), {"restApiId": properties["RestApiId"]}
-    should = {
+    should: Parameters = {
         "validateRequestBody": properties.get("ValidateRequestBody", False),
         "validateRequestParameters": properties.get("ValidateRequestParameters", False),
     }
@@ -237,7 +243,7 @@ def _long_form(loader: _Loader, short: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _long_form)
 
 
-def _moment(stack: dict[str, Any]) -> str:
+def _moment(stack: Mapping[str, Any]) -> str:
     """When a stack was changed last."""
     return str(stack.get("LastUpdatedTime", stack["CreationTime"]))
 

@@ -1,0 +1,1 @@
+"""How AWS is reached and read: clients, options and credentials, what passes by itself, policies and what they mean."""
