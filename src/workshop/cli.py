@@ -197,8 +197,9 @@ def known_steps(steps: list[str] | None, **_: Any) -> None:
     verify_command.choose(load_steps(), steps)
 
 
+@functools.cache
 def register_commands() -> None:
-    """Register every command."""
+    """Register every command, once."""
     for step in load_steps():
         uses = OF_STEPS.get(step.number, CHANGES)
         command(app, step_command(step), name=step.command, json=True, panel=BUILD, uses=uses)

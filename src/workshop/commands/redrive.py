@@ -9,6 +9,7 @@ hundred messages at a time, so 100,000 messages need no more memory than 1,000.
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -18,11 +19,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from typer import Option
 
 from workshop.base.errors import Interrupted, WorkshopError
+from workshop.base.interrupts import ctrl_c_sets
 from workshop.base.spelling import counted
 from workshop.build.opening import OpenWorkshop
-from workshop.orders.dead_letters import FAILURES, VISIBILITY_TIMEOUT, DeadLetterQueue, Message, sent_at
+from workshop.orders.dead_letters import (
+    FAILURES,
+    VISIBILITY_TIMEOUT,
+    DeadLetterQueue,
+    Message,
+    last_errors,
+    sent_at,
+)
 from workshop.orders.discarding import current_code_since, logged_after, require_unmodified_validation
-from workshop.orders.logs import read_log
 from workshop.orders.records import reason_of
 from workshop.orders.resend import ORDERS, RECORDS, DeadLetterMessage, Orders, Records, Verdict
 
@@ -60,7 +68,8 @@ def redrive(
                 run.log_since = current_code_since(ws)
             return run.all()
         finally:
-            run.release()
+            with ctrl_c_sets(threading.Event()):
+                run.release()
 
 
 class Redrive:
@@ -87,6 +96,8 @@ class Redrive:
         self.undeleted: dict[str, Verdict] = {}
         self.failures = 0
         self.stopped: dict[str, Any] = {}
+        #: Set by Ctrl-C, to send nothing more.
+        self.stop = threading.Event()
 
     def show(self, dry_run: bool = True) -> dict[str, Any]:
         """Print the messages in the queues, and return the document of a dry run."""
@@ -113,14 +124,16 @@ class Redrive:
         self.ws.console.confirm(f"Send {count} back?", self.ws.settings.yes)
         answered = self.ws.waiter.clock()
         try:
-            with self._progress() as advance:
+            with ctrl_c_sets(self.stop), self._progress() as advance:
                 self._send(answered - asked > VISIBILITY_TIMEOUT / 4, advance)
         except KeyboardInterrupt:
-            self.stopped = {"interrupted": True, "stopped": "Interrupted"}
+            self.stop.set()
         except FAILURES as error:
             if not any(self.outcome.values()):
                 raise
             self.stopped = {"stopped": error.problem if isinstance(error, WorkshopError) else str(error)}
+        if self.stop.is_set():
+            self.stopped = {"interrupted": True, "stopped": "Interrupted"}
         self._give_up_undeleted()
         if self.stopped:
             with contextlib.suppress(*FAILURES):
@@ -151,9 +164,12 @@ class Redrive:
         """Read the first thousand messages, and find out why they failed."""
         found: list[tuple[str, Message]] = []
         enough = MAX_PREVIEWED if self.id is None else 1
-        for base, queue in self.queues.items():
-            while len(found) < enough and (messages := queue.receive()):
-                found += [(base, message) for message in messages if self.id in (None, message["MessageId"])]
+        with ctrl_c_sets(self.stop):
+            for base, queue in self.queues.items():
+                while len(found) < enough and not self.stop.is_set() and (messages := queue.receive()):
+                    found += [(base, message) for message in messages if self.id in (None, message["MessageId"])]
+        if self.stop.is_set():
+            raise KeyboardInterrupt
         self.complete = self.id is not None or len(found) < enough
         if self.id is not None and not found:
             raise WorkshopError(f"No dead-letter queue contains {self.id}.", "List them: workshop redrive --dry-run")
@@ -172,14 +188,14 @@ class Redrive:
 
     def _send(self, hide_again: bool, advance: Any) -> None:
         """Send the messages of both queues, starting with those that were listed."""
-        orders = Orders(self.ws, self.pool)
-        for base, sender in ((ORDERS, orders), (RECORDS, Records(self.ws))):
+        orders = Orders(self.ws, self.pool, self.stop)
+        for base, sender in ((ORDERS, orders), (RECORDS, Records(self.ws, self.stop))):
             queue = self.queues[base]
             chunk = [one for one in self.found if one.queue == base]
             lost = queue.hide_again([one.id for one in chunk]) if hide_again else set()
             chunk = [one for one in chunk if one.id not in lost]
             more = bool(lost) or not self.complete
-            while chunk or more:
+            while (chunk or more) and not self.stop.is_set():
                 self._settle(queue, sender, chunk)
                 advance(len(chunk))
                 # A message that was sent back and failed again has a new id. It had its turn.
@@ -196,7 +212,7 @@ class Redrive:
             self._delete(queue, again)
 
     def _settle(self, queue: DeadLetterQueue, sender: Orders | Records, chunk: list[DeadLetterMessage]) -> None:
-        """Send some messages back, and delete those that are done, even if Ctrl-C interrupts."""
+        """Send some messages back, and delete those that are done, even after an error."""
         done: dict[str, Verdict] = {}
         before = self._settled()
 
@@ -257,22 +273,6 @@ class Redrive:
         ) as bar:
             task = bar.add_task("", total=total)
             yield lambda count: bar.advance(task, count)
-
-
-def last_errors(ws: OpenWorkshop, since: float, everything: bool) -> dict[str, dict[str, Any]]:
-    """Return the last error that POC-Lambda-1 logged about each message: `{message id: log line}`.
-
-    Args:
-        ws: the context.
-        since: seconds since 1970.
-        everything: all errors, not only rejected orders. For 100,000 messages, that's too much to read.
-    """
-    try:
-        lines = read_log(ws, "POC-Lambda-1", "ERROR", *([] if everything else ["refused"]), since=since)
-    except FAILURES as error:
-        ws.console.note(f"Reasons are missing because the log of POC-Lambda-1 can't be read: {error}")
-        return {}
-    return {line["messageId"]: line for line in lines if line.get("level") == "ERROR" and "messageId" in line}
 
 
 def refused(document: dict[str, Any], dry_run: bool = False, **_: Any) -> WorkshopError | None:

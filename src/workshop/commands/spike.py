@@ -7,9 +7,9 @@ the samples and are only as precise as their interval.
 
 import itertools
 import json
+import secrets
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,13 +18,14 @@ from rich.table import Table
 from typer import Option
 
 from workshop.base.errors import Interrupted, WorkshopError
+from workshop.base.interrupts import ctrl_c_sets
 from workshop.build.step import Workshop
 from workshop.orders.api import api_url
 from workshop.orders.burst import Burst
 from workshop.orders.mail import listen_to_mail
 from workshop.orders.measure import measure
 from workshop.orders.plot import draw_spike
-from workshop.orders.sending import Sending, ctrl_c_sets, send
+from workshop.orders.sending import Sending, clients
 
 #: Seconds between two samples, on the embedded AWS and on AWS.
 SAMPLE_EVERY, SAMPLE_EVERY_ON_AWS = 0.1, 1.0
@@ -67,22 +68,13 @@ def spike(
     """
     url = api_url(ws)
     listen_to_mail(ws)
-    run = f"spike-{datetime.now(UTC):%Y%m%d%H%M%S%f}-"
-    burst, sending = Burst(ws, run), Sending()
+    run = new_run()
+    burst, sending = Burst(ws, run), Sending(f"{run}{number:05d}" for number in range(orders))
     samples = [{"at": 0.0, "accepted": 0, "refused": 0} | burst.look(0)]
-    began, interrupted = time.time(), False
-    senders = ThreadPoolExecutor(concurrency)
-    try:
-        with ctrl_c_sets(sending.stop):
-            for number in range(orders):
-                senders.submit(send, url, f"{run}{number:05d}", sending, ws.client.ca_bundle)
-            watch(ws, burst, orders, sending, samples, began)
-            interrupted = sending.stop.is_set()
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        sending.stop.set()
-        senders.shutdown(wait=True, cancel_futures=True)
+    began = time.time()
+    with ctrl_c_sets(sending.stop), clients(concurrency, url, sending, ws.client.ca_bundle):
+        watch(ws, burst, orders, sending, samples, began)
+        interrupted = sending.stop.is_set()
     if interrupted:
         ws.console.note("Interrupted. No more orders are sent; accepted orders are still processed. Results so far:")
     document = summarize(ws, burst, sending, samples, began, interrupted)
@@ -92,6 +84,11 @@ def spike(
         ws.console.say(f"  {label:<21}{text}")
     save(ws, run, document)
     return document
+
+
+def new_run() -> str:
+    """Return the beginning of the order ids of a run, which no other run has."""
+    return f"spike-{datetime.now(UTC):%Y%m%d%H%M%S}-{secrets.token_hex(4)}-"
 
 
 def watch(

@@ -8,6 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.base.errors import WorkshopError
 from workshop.build.context import Workshop
+from workshop.build.opening import OpenWorkshop
+from workshop.orders.logs import read_log
 
 #: Seconds for which a message is hidden from other consumers while it's sent back.
 VISIBILITY_TIMEOUT = 120
@@ -114,3 +116,19 @@ class DeadLetterQueue:
 def sent_at(message: Message) -> float:
     """Return when a message was first sent, in seconds since 1970. Moving it to another queue doesn't change that."""
     return int(message["Attributes"]["SentTimestamp"]) / 1000
+
+
+def last_errors(ws: OpenWorkshop, since: float, everything: bool) -> dict[str, dict[str, Any]]:
+    """Return the last error that POC-Lambda-1 logged about each message: `{message id: log line}`.
+
+    Args:
+        ws: the context.
+        since: seconds since 1970.
+        everything: all errors, not only rejected orders. For 100,000 messages, that's too much to read.
+    """
+    try:
+        lines = read_log(ws, "POC-Lambda-1", "ERROR", *([] if everything else ["refused"]), since=since)
+    except FAILURES as error:
+        ws.console.note(f"Reasons are missing because the log of POC-Lambda-1 can't be read: {error}")
+        return {}
+    return {line["messageId"]: line for line in lines if line.get("level") == "ERROR" and "messageId" in line}

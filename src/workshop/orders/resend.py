@@ -1,4 +1,4 @@
-"""Send the messages of dead-letter queues back, and on_verdict what becomes of each.
+"""Send the messages of dead-letter queues back, and tell what becomes of each.
 
 `refused` means that no retry can ever succeed, so the message may be deleted: the API's validator rejects the order,
 or the stream no longer has the record. That needs proof. Every other failure (throttling, a fault, a missing
@@ -7,6 +7,7 @@ permission, no connection, a failing function) is `later`: the message stays in 
 
 import json
 import random
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -74,20 +75,24 @@ class Orders:
     Args:
         ws: the context.
         pool: runs the requests.
+        stop: set to send nothing more.
     """
 
-    def __init__(self, ws: Workshop, pool: Executor) -> None:
-        self.ws, self.pool, self.url = ws, pool, api_url(ws)
+    def __init__(self, ws: Workshop, pool: Executor, stop: threading.Event) -> None:
+        self.ws, self.pool, self.stop, self.url = ws, pool, stop, api_url(ws)
         #: The ids of the new messages. If one of them fails again during this run, it isn't sent again.
         self.resent: set[str] = set()
         self._last_progress = ws.waiter.clock()
 
     def send(self, messages: list[DeadLetterMessage], on_verdict: OnVerdict) -> None:
-        """Send some messages back."""
+        """Send some messages back. There is no verdict on those that weren't sent because of `stop`."""
         for message, verdict in zip(messages, self.pool.map(self._place, messages), strict=True):
-            on_verdict(message, verdict)
+            if verdict:
+                on_verdict(message, verdict)
 
-    def _place(self, message: DeadLetterMessage) -> Verdict:
+    def _place(self, message: DeadLetterMessage) -> Verdict | None:
+        if self.stop.is_set():
+            return None
         order = json_object(message.body)
         body = json.dumps({"orderId": message.id, **order}) if order else message.body
         attempts = 0
@@ -101,7 +106,8 @@ class Orders:
             if status == 400 and answer.get("message") == INVALID_BODY:
                 self._last_progress = self.ws.waiter.clock()
                 return "refused", f"the API returned 400: {detail}"
-            if status not in RETRYABLE or self.ws.waiter.clock() - self._last_progress >= GIVE_UP_AFTER:
+            too_late = self.ws.waiter.clock() - self._last_progress >= GIVE_UP_AFTER
+            if status not in RETRYABLE or too_late or self.stop.is_set():
                 return "later", f"the API returned {status}: {detail}" if status else detail
             # Customers use the same stage, so back off when throttled.
             self.ws.waiter.sleep(min(0.1 * 2**attempts, MAX_PAUSE) * random.uniform(0.5, 1.0))
@@ -122,18 +128,21 @@ class Records:
 
     Args:
         ws: the context.
+        stop: set to send nothing more.
     """
 
-    def __init__(self, ws: Workshop) -> None:
-        self.ws = ws
+    def __init__(self, ws: Workshop, stop: threading.Event) -> None:
+        self.ws, self.stop = ws, stop
         self._limiter = RateLimiter(1, EMAILS_PER_SECOND, ws.waiter.clock, ws.waiter.sleep)
         self._failures, self._stopped = 0, ""
 
     def send(self, messages: list[DeadLetterMessage], on_verdict: OnVerdict) -> None:
-        """Send some messages back."""
+        """Send some messages back. There is no verdict on those that weren't sent because of `stop`."""
         batch: list[tuple[DeadLetterMessage, list[Any]]] = []
         size = 0
         for message in messages:
+            if self.stop.is_set():
+                return
             found = self._fetch(message)
             if isinstance(found, tuple):
                 on_verdict(message, found)

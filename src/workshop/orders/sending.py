@@ -3,12 +3,10 @@
 import contextlib
 import json
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FrameType
 
 from workshop.base.errors import WorkshopError
 from workshop.base.http import post
@@ -19,9 +17,10 @@ ATTEMPTS = 10
 
 @dataclass
 class Sending:
-    """The progress of the senders. Every order that was sent ends as accepted or refused.
+    """The orders to place, and the progress of the clients. Every order that was sent ends as accepted or refused.
 
     Attributes:
+        order_ids: the orders that nobody has sent yet.
         sent: the number of orders with at least one request.
         accepted: the orders with a 202 response.
         refused: the other finished orders, with the status of their last response; 0 stands for none.
@@ -30,6 +29,7 @@ class Sending:
         stop: set to send nothing more.
     """
 
+    order_ids: Iterator[str] = field(default_factory=lambda: iter(()))
     sent: int = 0
     accepted: set[str] = field(default_factory=set)
     refused: dict[str, int] = field(default_factory=dict)
@@ -37,6 +37,13 @@ class Sending:
     last_accepted: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_order(self) -> str | None:
+        """Return the id of the next order to send; None if there is none, or if nothing more is to be sent."""
+        with self.lock:
+            order_id = None if self.stop.is_set() else next(self.order_ids, None)
+            self.sent += order_id is not None
+            return order_id
 
     def unconfirmed(self) -> set[str]:
         """Return the orders that may have been accepted: those without a response, or with a server error."""
@@ -50,39 +57,36 @@ class Sending:
 
 
 @contextlib.contextmanager
-def ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
-    """Make Ctrl-C set an event. A second Ctrl-C raises KeyboardInterrupt as usual.
-
-    KeyboardInterrupt can be raised anywhere in the main thread. In a callback or an error handler, it may be lost.
+def clients(count: int, url: str, sending: Sending, ca_bundle: str | None) -> Iterator[None]:
+    """Place the orders from several threads. In the end, wait until no thread sends any more.
 
     Args:
-        stop: the event.
+        count: how many clients there are.
+        url: where orders go.
+        sending: the orders, and where the clients note their progress.
+        ca_bundle: as for `post`.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        # Only the main thread receives signals, and the parent process may have disabled this one.
-        yield
-        return
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            before(number, frame)
-        stop.set()
+    def work() -> None:
+        while (order_id := sending.next_order()) is not None:
+            send(url, order_id, sending, ca_bundle)
 
-    signal.signal(signal.SIGINT, on_signal)
+    # Daemons, so that a second Ctrl-C doesn't wait for responses.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
     try:
+        for thread in threads:
+            thread.start()
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        sending.stop.set()
+        for thread in threads:
+            if thread.ident:
+                thread.join()
 
 
 def send(url: str, order_id: str, sending: Sending, ca_bundle: str | None) -> None:
     """Place one order. If the API throttles or fails, retry with the same id."""
-    if sending.stop.is_set():
-        return
     order = {"orderId": order_id, "productId": "spike", "productName": "Spike", "quantity": 1}
-    with sending.lock:
-        sending.sent += 1
     status = 0
     for attempt in range(ATTEMPTS):
         try:
