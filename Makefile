@@ -4,28 +4,29 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The tests wait more than they compute. Neighbours in a file share what it builds, so each worker gets a run of them.
-PYTEST := $(BIN)/pytest -n 4 --dist worksteal
+# Options for pytest, such as a file: make test ARGS=tests/test_spike.py
+PYTEST := $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 .PHONY: help setup demo test test-notebooks test-slow test-exhaustive notebooks bench lint lint-types lint-python lint-templates lint-checkov docs lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.plot ## install the command workshop into .venv, and run nothing
 
-demo: $(VENV)/.plot ## build, order, read the mail, clean up: on an embedded AWS of its own
+demo: $(VENV)/.plot ## build, order, read the mail, clean up: on an embedded AWS of its own (30 seconds)
 	$(BIN)/workshop demo
 
-test: $(VENV)/.test ## run the tests against embedded AWSes
+test: $(VENV)/.test ## run the tests against embedded AWSes, one of each class of cases (4 minutes)
 	$(PYTEST)
 
-test-notebooks: $(VENV)/.test $(VENV)/.notebooks ## run all notebooks in order, and two of them in a browser
+test-notebooks: $(VENV)/.test $(VENV)/.notebooks ## run all notebooks in order, and two of them in a browser (10 minutes)
 	$(PYTEST) -m slow tests/test_notebooks.py tests/test_notebook_browser.py
 
-test-slow: $(VENV)/.test $(VENV)/.notebooks ## run the notebooks, a browser, the four ways of building, kills and faults
+test-slow: $(VENV)/.test $(VENV)/.lint $(VENV)/.notebooks $(VENV)-checkov/.done ## run the notebooks, a browser, the four ways of building, kills and faults (40 minutes)
 	$(PYTEST) -m "slow and not exhaustive"
 
-test-exhaustive: $(VENV)/.test ## run every case of the tests that else take a sample (some 12 minutes)
+test-exhaustive: $(VENV)/.test ## run every case of the tests that else take a sample (30 minutes)
 	$(PYTEST) -m exhaustive
 
 notebooks: $(VENV)/.notebooks ## open the workshop in JupyterLab, at notebook 00
@@ -34,8 +35,8 @@ notebooks: $(VENV)/.notebooks ## open the workshop in JupyterLab, at notebook 00
 bench: $(VENV)/.plot $(VENV)/.test ## measure the design beside textbook functions, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
-lint: $(VENV)/.test $(VENV)/.lint $(VENV)/.notebooks $(VENV)-checkov/.done ## check style, types and imports
-	@$(MAKE) --no-print-directory --jobs 2 lint-types lint-python lint-templates lint-checkov
+lint: $(VENV)/.test $(VENV)/.lint $(VENV)/.notebooks ## check style, types, imports and templates (1 minute)
+	@$(MAKE) --no-print-directory --jobs 2 lint-types lint-python lint-templates
 
 lint-types:
 	$(BIN)/mypy
@@ -52,7 +53,7 @@ lint-templates:
 	$(BIN)/cfn-lint infrastructure/cloudformation/*.yaml
 	$(BIN)/python tools/cloudformation.py --check
 
-lint-checkov:
+lint-checkov: $(VENV)-checkov/.done ## check the templates against checkov's rules, as the nightly workflow does (2 minutes)
 	$(VENV)-checkov/bin/checkov -d infrastructure/cloudformation --framework cloudformation --compact --quiet --skip-download
 
 docs: $(VENV)/.docs $(VENV)/.plot ## make the pictures of docs/images again (needs graphviz)

@@ -5,7 +5,6 @@ embedded AWS; tests that stop or kill it have one of their own (`own_state_dir`)
 """
 
 import dataclasses
-import functools
 import os
 import signal
 import subprocess
@@ -14,12 +13,13 @@ import time
 import uuid
 from types import SimpleNamespace
 
-import botocore.loaders
 import botocore.waiter
 import faults
 import pytest
 import replay
 from faults import Clock, Faults
+from hypothesis import settings
+from prefork import share_models
 from support import Ran, run
 from sweeping import sweep
 
@@ -28,9 +28,6 @@ from workshop.base.settings import Settings
 from workshop.base.state import State
 from workshop.build.opening import open_workshop
 from workshop.embedded import Embedded
-
-#: Seconds that one test may take, whatever hangs.
-LONGEST_TEST = 300
 
 # Nothing of the machine's own AWS configuration may have a say, nor a proxy between us and the loopback interface.
 for _name in list(os.environ):
@@ -58,22 +55,10 @@ def short_sleep(seconds: float) -> None:
 
 # boto3's waiters look at most once a second; here everything is ready within milliseconds.
 botocore.waiter.time = SimpleNamespace(sleep=short_sleep)
-# Every context has a session of its own, and each would read AWS's models from the disk again.
-botocore.loaders.JSONFileLoader.load_file = staticmethod(functools.cache(botocore.loaders.JSONFileLoader().load_file))
-
-
-@pytest.fixture(autouse=True)
-def _bounded():
-    """End a test that hangs."""
-
-    def too_long(*_):
-        pytest.fail(f"took longer than {LONGEST_TEST} seconds")
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(LONGEST_TEST)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+share_models()
+# The same examples in every run, however long one takes on a busy machine.
+settings.register_profile("workshop", derandomize=True, deadline=None, database=None)
+settings.load_profile("workshop")
 
 
 #: Reads until the worker is gone, however it went, and stops whatever embedded AWS is left in its folder.

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from support import LONGEST_WAIT
+
 from workshop.orders.api import api_url
 
 #: Gets an order; returns the status and the message with which it is turned away, or None to let it pass.
@@ -36,7 +38,7 @@ class Front(BaseHTTPRequestHandler):
     def pass_on(self, body: bytes) -> tuple[int, bytes]:
         request = urllib.request.Request(self.server.url, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=30, context=self.server.trust) as answer:
+            with urllib.request.urlopen(request, timeout=LONGEST_WAIT, context=self.server.trust) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()

@@ -164,21 +164,28 @@ def load_aws() -> Callable[[list[str]], None]:
     return run
 
 
+def share_models() -> None:
+    """Let all sessions of this process read AWS's models once; otherwise each would read them from the disk again."""
+    import botocore.session
+
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+
 def load_workshop() -> Callable[[list[str]], None]:
     """Load the workshop, and read the models of the services that it calls."""
     import boto3
-    import botocore.loaders
 
     import workshop.__main__
     import workshop.build.opening
     import workshop.cli
 
-    loader = botocore.loaders.JSONFileLoader
-    loader.load_file = staticmethod(functools.cache(loader().load_file))
+    share_models()
     session = boto3.Session("none", "none", region_name="us-east-1")
     for service in SERVICES:
         session.client(service)
-    workshop.build.opening.load_steps()
+    # What Typer imports when it parses options, and when it prints help.
+    for words in (["cost"], ["cost", "--help"]):
+        workshop.cli.commands().main(words, standalone_mode=False)
 
     def run(command: list[str]) -> None:
         sys.argv = command

@@ -1,11 +1,14 @@
 """What the tests need beside fixtures: the command line, an independent look at the AWS, and waiting."""
 
 import atexit
+import contextlib
 import functools
+import io
 import json
 import os
 import pty
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -17,10 +20,12 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import prefork
 import pytest
 
+from workshop.__main__ import main
 from workshop.build.opening import load
 from workshop.embedded import Instance
 from workshop.embedded.credentials import root_key
@@ -28,6 +33,10 @@ from workshop.embedded.credentials import root_key
 ROOT = Path(__file__).parents[1]
 #: Where `workshop` and `aws` of the virtual environment are.
 BIN = Path(sys.executable).parent
+#: Seconds that a test waits for something to happen: far longer than a busy machine needs.
+LONGEST_WAIT = 60
+#: Seconds that a command may run: less than a test may (pyproject.toml), so that the command is named.
+LONGEST_COMMAND = 240
 #: The folders of programs that are the workshop.
 LESSONS = (ROOT / "steps", ROOT / "cleanup")
 #: Takes whoever answers: that the product does not is tested for itself (`test_gate`).
@@ -92,7 +101,7 @@ def loaded(program: str) -> prefork.Server | None:
 
 
 def run(
-    *command: str, env: dict[str, str] | None = None, timeout: float = 120, fresh: bool = False, **more: Any
+    *command: str, env: dict[str, str] | None = None, timeout: float = LONGEST_COMMAND, fresh: bool = False, **more: Any
 ) -> Ran:
     """Run a program of the virtual environment as a person would, in a process of its own, without a terminal.
 
@@ -121,23 +130,51 @@ def run(
     return ran
 
 
-def sample(cases: Iterable[Any], often: Container[Any]) -> list[Any]:
+def type_here(*arguments: str, env: dict[str, str]) -> Ran:
+    """Type a command of `workshop` in this process, for tests that change something of it.
+
+    Args:
+        arguments: what follows `workshop`.
+        env: variables beside those of the test.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGPIPE, signal.SIGTERM)}
+    try:
+        with (
+            mock.patch.dict(os.environ, env),
+            mock.patch.object(sys, "argv", ["workshop", *arguments]),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def sample(
+    cases: Iterable[Any], often: Container[Any], rest: pytest.MarkDecorator = pytest.mark.exhaustive
+) -> list[Any]:
     """Parameters of a test: some in every run, those that are much like them only in `make test-exhaustive`.
+
+    Which ones are tried in every run is chosen by hand: one of each class.
 
     Args:
         cases: values, or parameters of pytest.
         often: what is tried in every run: such values, or ids of such parameters.
+        rest: the mark of the others.
     """
     parameters = [case if hasattr(case, "marks") else pytest.param(case, id=str(case)) for case in cases]
     return [
-        one if one.id in often else pytest.param(*one.values, id=one.id, marks=(*one.marks, pytest.mark.exhaustive))
-        for one in parameters
+        one if one.id in often else pytest.param(*one.values, id=one.id, marks=(*one.marks, rest)) for one in parameters
     ]
 
 
-def eventually(ask: Callable[[], Any], seconds: float = 60) -> Any:
+def eventually(ask: Callable[[], Any]) -> Any:
     """Ask until the answer is true, and return it; the last answer when the time is over."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + LONGEST_WAIT
     while not (answer := ask()) and time.monotonic() < end:
         time.sleep(0.05)
     return answer
@@ -182,7 +219,7 @@ def post(url: str, body: bytes | str, content_type: str | None = "application/js
     # urllib sends a content type of its own where there is none, so an empty one stands for none.
     request = urllib.request.Request(url, data=data, headers={"Content-Type": content_type or ""}, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=30, context=WHOEVER) as answer:
+        with urllib.request.urlopen(request, timeout=LONGEST_WAIT, context=WHOEVER) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refusal:
         return refusal.code, {}
@@ -204,7 +241,7 @@ def type_line(line: str, env: dict[str, str]) -> Ran:
             stdin=terminal,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=LONGEST_COMMAND,
             check=False,
             cwd=ROOT,
             env=environment,

@@ -114,7 +114,7 @@ def read_back(command):
 def try_examples(service, operation, examples):
     shape = MODELS.get_service_model(service).operation_model(operation).input_shape
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(structures(shape))
     def same(parameters):
         assert read_back(render(service, operation, parameters)) == parameters

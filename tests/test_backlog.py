@@ -39,7 +39,7 @@ def check(settings, **table):
     return outcome
 
 
-@pytest.mark.parametrize(("refuse", "write", "whole"), WORST)
+@pytest.mark.parametrize(("refuse", "write", "whole"), [WORST[0], pytest.param(*WORST[1], marks=pytest.mark.slow)])
 def test_a_backlog_drains_at_the_pace_of_the_table(settings, refuse, write, whole):
     check(settings, refuse=refuse, write=write, whole=whole)
 
@@ -64,6 +64,7 @@ def test_a_table_that_grew_is_used(settings):
     assert drain(settings, 20_000, burst=300, write=0.03).seconds < 0.7 * 20_000 / ORDERS_A_SECOND
 
 
+@pytest.mark.slow
 def test_without_pauses_orders_would_die(settings):
     impatient = load_function("poc-lambda-1")
     # One call for each invocation: there is never time for another one.

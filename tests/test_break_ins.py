@@ -194,6 +194,7 @@ def opened(user: User, boundary: str | None):  # noqa: F811
     return ws
 
 
+@pytest.mark.slow
 def test_without_a_boundary_a_participant_becomes_administrator(user, stranger):  # noqa: F811
     # This is what the boundary is for; where it is not used, it is so.
     user.may(printed_policy(user.root))

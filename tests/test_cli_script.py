@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from support import LONGEST_COMMAND
 
 from workshop.aws.clients import READS
 from workshop.build.opening import load_steps
@@ -25,7 +26,7 @@ def script(request):
         capture_output=True,
         text=True,
         check=True,
-        timeout=90,
+        timeout=LONGEST_COMMAND,
     )
     return request.param, ran.stdout
 

@@ -16,12 +16,11 @@ from workshop.commands.verify import grade
 from workshop.embedded import Embedded, environment
 from workshop.kinds import KINDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 #: How many changes the scripts make; test_these_are_all_the_points says when these are out of date.
 CHANGES_OF_BUILD, CHANGES_OF_CLEANUP = 51, 34
 #: Seconds for a test that runs `aws` hundreds of times.
-LONG = 400
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def scripts(whose, tmp_path_factory):
     env = {"WORKSHOP_STATE_DIR": str(tmp_path_factory.mktemp("recording"))}
     texts = {}
     for name, more in (("build", []), ("cleanup", ["--cleanup"])):
-        recorded = run("workshop", *options, *more, env=env, timeout=LONG)
+        recorded = run("workshop", *options, *more, env=env)
         assert recorded.code == 0, recorded.err
         texts[name] = recorded.out
     return texts
@@ -54,7 +53,6 @@ def aws(tmp_path_factory):
 def bash(scripts, aws, state_dir, tmp_path):
     """Run one of the scripts: `bash("build", kill_after=3)`."""
     embedded = Embedded(state_dir)
-    signal.alarm(LONG)
 
     def ran(name: str, kill_after: int = 0, region: str = "us-east-1") -> subprocess.CompletedProcess:
         counted = tmp_path / "changes"
@@ -62,7 +60,8 @@ def bash(scripts, aws, state_dir, tmp_path):
         env = ran.env(region) | {"KILL_AFTER": str(kill_after or 999), "KILL_COUNT": str(counted)}
         return subprocess.run(
             ["bash", "-c", scripts[name]],
-            env=env, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False, start_new_session=True,
+            env=env, cwd=ROOT, capture_output=True, text=True, check=False,
+            start_new_session=True,
         )  # fmt: skip
 
     ran.changes = lambda: (tmp_path / "changes").stat().st_size
@@ -173,7 +172,12 @@ def test_cloudformation_leaves_another_regions_roles(ours, whose, bash, script, 
     options = ["--prefix", whose, *(["--email", "you@example.com"] if script != "delete.sh" else [])]
     command = [ROOT / "infrastructure/scripts" / script, *options]
     ran = subprocess.run(
-        command, env=bash.env("eu-central-1"), cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False
+        command,
+        env=bash.env("eu-central-1"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if script != "delete.sh":
         assert ran.returncode == 1

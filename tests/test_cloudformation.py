@@ -8,9 +8,11 @@ import sys
 
 import pytest
 import yaml
-from support import BIN, ROOT, run
+from support import BIN, LONGEST_COMMAND, ROOT, eventually, not_present, run
 
 from workshop.build.opening import load
+from workshop.embedded import Embedded
+from workshop.embedded.stacks import complete
 from workshop.kinds.regions import mark
 
 FOLDER = ROOT / "infrastructure/cloudformation"
@@ -118,12 +120,44 @@ def test_a_copy_that_differs_is_named_and_put_right(tmp_path, template, before, 
         assert good.count(before) == 1
         path.write_text(good.replace(before, after))
     tool = [sys.executable, tmp_path / "tools/cloudformation.py"]
-    told = subprocess.run([*tool, "--check"], capture_output=True, text=True, check=False, timeout=30)
+    told = subprocess.run([*tool, "--check"], capture_output=True, text=True, check=False, timeout=LONGEST_COMMAND)
     assert told.returncode == 1
     assert f"{template}.yaml" in told.stdout
     assert "python tools/cloudformation.py" in told.stderr
-    assert subprocess.run(tool, capture_output=True, check=False, timeout=30).returncode == 0
+    assert subprocess.run(tool, capture_output=True, check=False, timeout=LONGEST_COMMAND).returncode == 0
     assert path.read_text() == good
+
+
+@pytest.fixture
+def deployed(ws, prefix, state_dir):
+    """The participant for whom the six stacks are created, one after the other."""
+    cloudformation = ws.client("cloudformation")
+    stacks = {name: f"{prefix}-{name}" for name in TEMPLATES[1:]}
+
+    def parameters(name: str) -> list[dict]:
+        given = {"Prefix": prefix, "EmailAddress": "you@example.com"}
+        known = given.keys() & template(name)["Parameters"].keys()
+        return [{"ParameterKey": key, "ParameterValue": given[key]} for key in known]
+
+    def status_of(stack: str) -> str:
+        return cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+
+    for name, stack in stacks.items():
+        text = (FOLDER / f"{name}.yaml").read_text()
+        cloudformation.create_stack(
+            StackName=stack, TemplateBody=text, Parameters=parameters(name), Capabilities=["CAPABILITY_NAMED_IAM"]
+        )
+        assert eventually(lambda stack=stack: status_of(stack) == "CREATE_COMPLETE")
+    embedded = Embedded(state_dir)
+    complete(embedded, embedded.running(), ws.region)
+    yield ws
+    for stack in reversed(stacks.values()):
+        cloudformation.delete_stack(StackName=stack)
+
+
+def test_the_templates_build_what_the_steps_would(deployed):
+    """`status` compares each setting with what the steps write. The other ways are compared in `test_same_thing`."""
+    assert not_present(deployed) == {}
 
 
 def test_orders_outlive_an_update():
@@ -161,17 +195,19 @@ def test_roles_and_policies_say_which_region_they_serve():
 
 def installed(tool: str) -> str:
     """Where a tool is; the test is skipped where it is not."""
-    found = shutil.which(tool, path=f"{BIN}:{ROOT}/.venv/bin") or shutil.which(tool)
+    found = shutil.which(tool, path=f"{BIN}:{ROOT}/.venv/bin:{ROOT}/.venv-checkov/bin") or shutil.which(tool)
     if not found:
-        pytest.skip(f"{tool} is not installed (make lint installs it)")
+        pytest.skip(f"{tool} is not installed (make test-slow installs it)")
     return found
 
 
+@pytest.mark.slow
 def test_cfn_lint_has_nothing_to_say():
     ran = subprocess.run([installed("cfn-lint"), *FOLDER.glob("*.yaml")], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_checkov_has_nothing_to_say_and_every_suppression_is_needed():
     command = [installed("checkov"), "-d", FOLDER, "--framework", "cloudformation", "--skip-download", "-o", "json"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -184,16 +220,20 @@ def test_checkov_has_nothing_to_say_and_every_suppression_is_needed():
 
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.sh")))
 def test_a_script_says_how_it_is_used(script):
-    told = subprocess.run([SCRIPTS / script, "-h"], capture_output=True, text=True, check=False, timeout=10)
+    told = subprocess.run(
+        [SCRIPTS / script, "-h"], capture_output=True, text=True, check=False, timeout=LONGEST_COMMAND
+    )
     assert told.returncode == 0
     assert told.stdout.startswith(f"Usage: {script} ")
-    wrong = subprocess.run([SCRIPTS / script, "--nonsense"], capture_output=True, text=True, check=False, timeout=10)
+    wrong = subprocess.run(
+        [SCRIPTS / script, "--nonsense"], capture_output=True, text=True, check=False, timeout=LONGEST_COMMAND
+    )
     assert wrong.returncode == 2
 
 
 @pytest.mark.parametrize("script", ["deploy.sh", "deploy-single-stacks.sh"])
 def test_a_deployment_needs_an_address(script):
-    wrong = subprocess.run([SCRIPTS / script], capture_output=True, text=True, check=False, timeout=10)
+    wrong = subprocess.run([SCRIPTS / script], capture_output=True, text=True, check=False, timeout=LONGEST_COMMAND)
     assert wrong.returncode == 2
     assert "--email" in wrong.stderr
 

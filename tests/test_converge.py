@@ -370,11 +370,11 @@ def right(kept):
 
 
 def one_of_each() -> list[Any]:
-    """All changes; in every run three of each kind of resource: the first, the one in the middle and the last."""
+    """All changes; in every run the first of each kind of resource."""
     ids: dict[str, list[str]] = {}
     for one in CHANGES:
         ids.setdefault(one.values[0].kind, []).append(one.id)
-    return sample(CHANGES, {of_kind[place] for of_kind in ids.values() for place in (0, len(of_kind) // 2, -1)})
+    return sample(CHANGES, {of_kind[0] for of_kind in ids.values()})
 
 
 @pytest.mark.parametrize("change", one_of_each())
@@ -415,8 +415,10 @@ def switch_stream(ws, **specification):
 
 @pytest.mark.parametrize(
     ("specification", "state"),
-    [({}, "missing"), ({"StreamViewType": "KEYS_ONLY"}, "drifted")],
-    ids=["off", "with another view"],
+    [
+        pytest.param({}, "missing", id="off", marks=pytest.mark.slow),
+        pytest.param({"StreamViewType": "KEYS_ONLY"}, "drifted", id="with another view"),
+    ],
 )
 def test_a_stream_changed_by_hand_is_switched_on_again_and_read_again(ws, specification, state):
     replay.build(ws)
@@ -477,9 +479,7 @@ DELETIONS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", sample(DELETIONS, ("role", "table", "queue", "first function", "trigger", "API", "method"))
-)
+@pytest.mark.parametrize("name", sample(DELETIONS, ("API",)))
 def test_what_was_deleted_by_hand_is_made_again_and_orders_flow(right, name):
     ws = right.ws
     DELETIONS[name](ws)

@@ -12,7 +12,7 @@ from support import ROOT
 from workshop.base.spelling import step_names
 from workshop.cli import app, register_commands
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path for path in [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
@@ -171,7 +171,7 @@ def test_the_walk_goes_through_everything(commands):
 def test_the_walk_runs(own_cli, own_state_dir):
     said = {}
     for words in walk():
-        ran = own_cli(*words, timeout=90)
+        ran = own_cli(*words)
         assert ran.code == 0, f"workshop {' '.join(words)}: {ran.err}"
         said[words[0]] = ran.out
     assert "The order passed every hop." in said["order"]

@@ -2,7 +2,7 @@
 
 import pytest
 from answers import load_answers
-from support import listings, messages, rows, snapshot
+from support import listings, messages, rows, sample, snapshot
 
 from workshop.build.opening import load
 from workshop.build.step import Workshop
@@ -55,20 +55,26 @@ def test_a_blank_answer_gets_a_hint(built, name):
     assert all(row.hint for row in found if not row.holds)
 
 
-@pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
+def one_of_each_hint() -> list:
+    """All wrong answers; in every run the first one that gets a hint."""
+    first = {(one.values[0], one.values[2]): one.id for one in reversed(WRONG)}
+    return sample(WRONG, first.values())
+
+
+@pytest.mark.parametrize(("name", "answer", "hint"), one_of_each_hint())
 def test_a_wrong_answer_gets_the_hint_that_helps(built, name, answer, hint):
     found = hints(judge(built, name, answer(built)))
     assert hint in found
 
 
-@pytest.mark.parametrize(("name", "answer"), RIGHT)
+@pytest.mark.parametrize(("name", "answer"), sample(RIGHT, [f"{name}: 0" for name in ANSWERS]))
 def test_a_right_answer_is_right_in_any_words(built, name, answer):
     found = judge(built, name, answer(built))
     assert hints(found) == ""
     assert len(found) >= 3
 
 
-@pytest.mark.parametrize("name", TRIED_ON_AWS)
+@pytest.mark.parametrize("name", sample(TRIED_ON_AWS, ("iam",)))
 def test_an_interrupted_trial_leaves_nothing(open_ws, built, name):
     ws = open_ws(built.settings.prefix)
 
@@ -98,8 +104,7 @@ def test_an_interrupted_trial_leaves_nothing(open_ws, built, name):
 @pytest.mark.parametrize("name", CHECKERS)
 @pytest.mark.parametrize(
     "nonsense",
-    [None, 0, "text", [None], {"a": None}, {None: {}}, object()],
-    ids=lambda one: "object" if type(one) is object else repr(one),
+    sample([None, 0, "text", [None], {"a": None}, {None: {}}, pytest.param(object(), id="object")], ("None", "object")),
 )
 def test_nonsense_breaks_no_checker(built, name, nonsense):
     found = judge(built, name, nonsense)

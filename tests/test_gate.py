@@ -20,14 +20,14 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, SSLError
-from support import SPEC_ORDER, WHOEVER, eventually, reach
+from support import LONGEST_COMMAND, LONGEST_WAIT, SPEC_ORDER, WHOEVER, eventually, reach
 
 from workshop.build.function_code import packed
 from workshop.embedded import Embedded, environment
 from workshop.embedded.signature import Request
 from workshop.orders.api import api_url
 
-ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=LONGEST_WAIT)
 EVIL = "https://evil.example.com"
 
 
@@ -55,7 +55,7 @@ def asked(instance, path: str, method: str = "GET", body: bytes | None = None, *
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(instance.endpoint + path, data=body, headers=named, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=20, context=WHOEVER) as answer:
+        with urllib.request.urlopen(request, timeout=LONGEST_WAIT, context=WHOEVER) as answer:
             return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.headers, refusal.read().decode()
@@ -294,12 +294,12 @@ def test_presigned_links_and_large_uploads(instance, prefix):
         s3.put_object(Bucket=prefix, Key=key, Body=body)
         assert s3.get_object(Bucket=prefix, Key=key)["Body"].read() == body
         link = s3.generate_presigned_url("get_object", Params={"Bucket": prefix, "Key": key})
-        with urllib.request.urlopen(link, context=WHOEVER, timeout=20) as answer:
+        with urllib.request.urlopen(link, context=WHOEVER, timeout=LONGEST_WAIT) as answer:
             assert answer.read() == body
         for broken in (link.replace("Expires=3600", "Expires=9999"), link.rpartition("&")[0], link[:-1] + "0"):
             if broken != link:
                 with pytest.raises(urllib.error.HTTPError, match="403"):
-                    urllib.request.urlopen(broken, context=WHOEVER, timeout=20)
+                    urllib.request.urlopen(broken, context=WHOEVER, timeout=LONGEST_WAIT)
     finally:
         s3.delete_object(Bucket=prefix, Key=key)
         s3.delete_bucket(Bucket=prefix)
@@ -308,7 +308,7 @@ def test_presigned_links_and_large_uploads(instance, prefix):
 def test_the_link_to_a_functions_code(built, instance):
     link = built.client("lambda").get_function(FunctionName=built.name("POC-Lambda-1"))["Code"]["Location"]
     assert link.startswith(instance.endpoint)
-    with urllib.request.urlopen(link, context=WHOEVER, timeout=20) as answer:
+    with urllib.request.urlopen(link, context=WHOEVER, timeout=LONGEST_WAIT) as answer:
         assert answer.read(2) == b"PK"
     path = link.removeprefix(instance.endpoint)
     assert asked(instance, path.partition("?")[0])[0] == 403
@@ -317,7 +317,7 @@ def test_the_link_to_a_functions_code(built, instance):
 
 def test_its_certificate_is_its_own_and_clients_insist_on_it(instance, stranger):
     with pytest.raises(urllib.error.URLError) as refused:
-        urllib.request.urlopen(instance.endpoint + "/_ministack/health", timeout=20)
+        urllib.request.urlopen(instance.endpoint + "/_ministack/health", timeout=LONGEST_WAIT)
     assert isinstance(refused.value.reason, ssl.SSLCertVerificationError)
     with pytest.raises(SSLError):
         stranger("sts", "test", trust=False).get_caller_identity()
@@ -325,9 +325,10 @@ def test_its_certificate_is_its_own_and_clients_insist_on_it(instance, stranger)
 
 def test_plain_http_gets_nothing(instance):
     with pytest.raises((urllib.error.URLError, ConnectionError, OSError)):
-        urllib.request.urlopen(instance.endpoint.replace("https", "http") + "/_ministack/health", timeout=20)
+        urllib.request.urlopen(instance.endpoint.replace("https", "http") + "/_ministack/health", timeout=LONGEST_WAIT)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_plain_curl_and_aws_with_what_local_env_exports(built, state_dir, instance, prefix, tmp_path):
     exported = environment(Embedded(state_dir), instance, "us-east-1")
@@ -342,14 +343,15 @@ def test_plain_curl_and_aws_with_what_local_env_exports(built, state_dir, instan
           -d 'Action=GetCallerIdentity&Version=2011-06-15' "$AWS_ENDPOINT_URL/"
     """
     done = subprocess.run(
-        ["bash", "-euxc", script], env=os.environ | exported, cwd=tmp_path, capture_output=True, text=True, timeout=90,
-        check=False,
+        ["bash", "-euxc", script], env=os.environ | exported, cwd=tmp_path, capture_output=True, text=True,
+        timeout=LONGEST_COMMAND, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("arn:aws:iam::000000000000:root") == 2
     assert "messageId" in done.stdout
 
 
+@pytest.mark.slow
 def test_every_life_has_keys_of_its_own(own_cli, own_state_dir):
     embedded = Embedded(own_state_dir)
     before = reach(embedded.start()[0])

@@ -37,15 +37,9 @@ from support import item
 
 from workshop.embedded import Embedded
 
-#: The same examples in every run, so that `make test` gives the same verdict each time. An embedded AWS, which other
-#: tests may keep busy, keeps no deadline.
-PROFILE = {
-    "derandomize": True,
-    "deadline": None,
-    "database": None,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-}
-MANY, SOME = settings(max_examples=150, **PROFILE), settings(max_examples=40, **PROFILE)
+LARGE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+MANY = settings(max_examples=75, suppress_health_check=LARGE)
+SOME = settings(max_examples=40, suppress_health_check=LARGE)
 
 # --- Orders and what only looks like one -------------------------------------------------------------------------
 

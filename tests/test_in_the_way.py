@@ -41,7 +41,7 @@ def a_group(ws, arn: str):
     iam.delete_group(GroupName=name)
 
 
-@pytest.mark.parametrize("holder", [a_user, a_group])
+@pytest.mark.parametrize("holder", [a_user, pytest.param(a_group, marks=pytest.mark.slow)])
 def test_a_policy_that_somebody_attached_elsewhere(ws, holder):
     build(ws, 1)
     arn = IAM["policy"].arn(ws, ws.name("Lambda-Put-DynamoDB"))

@@ -14,7 +14,6 @@ from typing import Any
 import faults
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from conftest import LONGEST_TEST
 from delays import slow_aws
 from faults import Clock, Faults, in_child
 from support import build, census, teardown
@@ -179,8 +178,6 @@ def slowly(anew, tmp_path):
 
     def opened(seconds: float = 0.0) -> Any:
         """Open it so many seconds after the command before."""
-        # Each command may take as long as a test.
-        signal.alarm(LONGEST_TEST)
         ws = anew()
         slow_aws(ws, tmp_path / "slow-aws").clock.now += seconds
         return ws

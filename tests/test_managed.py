@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 import pytest
 from faults import Faults
 from replay import build
-from support import census, eventually, snapshot
+from support import census, eventually, sample, snapshot
 
 from workshop.base.errors import WorkshopError
 from workshop.build.managed import root_stacks
@@ -182,7 +182,9 @@ def test_who_may_not_ask_cloudformation_is_refused_by_the_tag(ws, prefix, deploy
     assert snapshot(ws) == before
 
 
-@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"])
+@pytest.mark.parametrize(
+    "code", sample(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"), ("AccessDenied",))
+)
 def test_who_may_not_ask_cloudformation_deletes_no_role(ws, cloudformation, code):
     """Roles and policies carry no tag of their stack: no answer is no proof that there is none."""
     build(ws, 1)

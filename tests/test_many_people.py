@@ -10,7 +10,7 @@ import threading
 import pytest
 from conftest import new_prefix
 from faults import in_child
-from support import BIN, ROOT, build, census, eventually, run, snapshot, teardown
+from support import BIN, LONGEST_COMMAND, ROOT, build, census, eventually, run, snapshot, teardown
 
 from workshop.base.errors import WorkshopError
 from workshop.commands.build import run_steps
@@ -39,7 +39,7 @@ def test_three_people_at_once(state_dir, open_ws):
     prefixes = [first, f"{first}-two", new_prefix()]
     try:
         processes = [start(state_dir, prefix, "up") for prefix in prefixes]
-        ended = [(process.communicate(timeout=90), process.returncode) for process in processes]
+        ended = [(process.communicate(timeout=LONGEST_COMMAND), process.returncode) for process in processes]
         assert [code for _, code in ended] == [0, 0, 0], ended
         people = [open_ws(prefix) for prefix in prefixes]
         assert [is_green(ws) for ws in people] == [True] * 3
@@ -90,7 +90,7 @@ def test_the_second_of_the_same_name_is_told_who_is_at_work(state_dir, open_ws, 
 def test_two_at_once_of_the_same_name_build_everything_once(state_dir, open_ws, prefix):
     try:
         processes = [start(state_dir, prefix, "up") for _ in range(2)]
-        ended = [(process.communicate(timeout=90)[1], process.returncode) for process in processes]
+        ended = [(process.communicate(timeout=LONGEST_COMMAND)[1], process.returncode) for process in processes]
         refusals = [err for err, code in ended if code]
         # One of them got the lock first; the other was told so, unless it came when the first had ended.
         assert len(refusals) <= 1, ended
@@ -151,4 +151,4 @@ def test_records_of_many_are_many_files(state_dir, open_ws, prefix):
     finally:
         for ws in people:
             assert cleanup(ws)["remaining"] == []
-    assert eventually(lambda: not people[0].state.path.exists(), 1)
+    assert eventually(lambda: not people[0].state.path.exists())

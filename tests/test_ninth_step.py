@@ -14,13 +14,9 @@ import sys
 import pytest
 from support import ROOT
 
-pytestmark = pytest.mark.slow
-
 PATCH = ROOT / "docs/examples/ninth-step.patch"
 #: The most files that a step may have to touch, beside its own.
 TOUCHED = 8
-#: Seconds that one of the copy's commands may take.
-LONGEST = 280
 #: Those of the copy's tests that find a new step by themselves, or in which it has cases.
 TESTS = ["tests/test_house.py", "tests/test_exercises.py", "tests/test_break_and_repair.py",
          "tests/test_converge.py", "tests/test_notebooks.py", "tests/test_docs.py"]  # fmt: skip
@@ -57,7 +53,7 @@ def call(copy, *command, code=0):
     """Run the copy's Python with the copy's own package; returns standard output."""
     environment = os.environ | {"PYTHONPATH": str(copy / "src"), "WORKSHOP_STATE_DIR": str(copy / "state")}
     ran = subprocess.run(
-        [sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True, timeout=LONGEST,
+        [sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert ran.returncode == code, f"{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
@@ -74,6 +70,12 @@ def test_few_files_are_touched():
     assert {"steps/09_alarm.py", "notebooks/source/09_alarm.md"} <= made
 
 
+def test_it_applies():
+    subprocess.run(["git", "apply", "--check", str(PATCH)], cwd=ROOT, check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_it_is_built_verified_and_cleaned_up(repository):
     try:
         call(repository, "-m", "workshop", "up")
@@ -89,6 +91,8 @@ def test_it_is_built_verified_and_cleaned_up(repository):
         call(repository, "-m", "workshop", "local", "stop")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_its_own_tests_pass(repository):
     ran = call(
         repository, "-m", "pytest", "-r", "p", "-m", "not exhaustive", "-p", "no:cacheprovider",
@@ -97,6 +101,7 @@ def test_its_own_tests_pass(repository):
     assert len(re.findall(r"^PASSED ", ran, re.MULTILINE)) > 30
 
 
+@pytest.mark.slow
 def test_it_can_be_taken_out_again(repository):
     made, touched = files()
     apply(repository, "--reverse")

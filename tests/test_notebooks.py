@@ -7,19 +7,18 @@ something, and cells with the tag `exercise-check` check an exercise that nobody
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 
 import pytest
-from support import ROOT, census, reach, run
+from support import LONGEST_COMMAND, ROOT, census, reach, run
 
 from workshop.base.console import Console
 from workshop.base.settings import Settings
 from workshop.build.opening import open_workshop
 from workshop.embedded import Embedded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MISSING = "the extra `notebooks` is not installed: pip install -e '.[notebooks]'"
 nbformat = pytest.importorskip("nbformat", reason=MISSING)
@@ -28,7 +27,7 @@ pytest.importorskip("ipykernel", reason=MISSING)
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: Seconds for all of them, and for one cell.
-LONGEST_WALK, LONGEST_CELL = 240, 90
+LONGEST_CELL = 240
 #: A row of an exercise's table that is red, and its hint.
 RED_ROW = re.compile(r"<tr><td[^>]*>[^<]*</td><td><b [^>]*>fail</b></td><td[^>]*>(.*?)</td></tr>")
 
@@ -108,7 +107,7 @@ def test_they_are_clean():
         [sys.executable, ROOT / "tools/notebooks.py", "--check"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LONGEST_COMMAND,
         check=False,
     )
     assert (done.returncode, done.stdout.strip()) == (0, f"{len(NOTEBOOKS)} notebooks are clean.")
@@ -123,7 +122,7 @@ def copied(tmp_path):
 
     def use(option):
         command = [sys.executable, tool, option]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_COMMAND, check=False)
         return done.returncode, done.stdout + done.stderr
 
     use.folder = tmp_path / "notebooks"
@@ -238,7 +237,6 @@ def test_each_has_its_parts(path):
 
 
 def test_a_walk_through_them_all(tmp_path):
-    signal.alarm(LONGEST_WALK)
     state_dir, wrong, done = tmp_path / "state", [], {}
     try:
         for path in NOTEBOOKS:

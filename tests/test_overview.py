@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 
 import pytest
-from support import BIN, run
+from support import BIN, run, sample
 
 from workshop import cli
 from workshop.commands.overview import summaries
@@ -55,7 +55,7 @@ def test_what_takes_long_to_import_is_not_imported(asked):
     assert shown.stdout.splitlines()[-1] == "[]", shown.stderr
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", sample(SHELLS, ("bash",)))
 def test_completion_is_installed_for_the_shell_in_which_it_is_typed(shell, tmp_path):
     # What is asked is which program the shell is, so bash under the other's name serves where there is no such shell.
     program = shutil.which(shell) or shutil.copy(shutil.which("bash"), tmp_path / shell)
@@ -79,6 +79,7 @@ def test_completion_is_installed_for_the_shell_in_which_it_is_typed(shell, tmp_p
     assert "order" not in completed.stdout
 
 
+@pytest.mark.slow
 def test_bash_completes_a_command_and_its_options(tmp_path):
     env = os.environ | {"HOME": str(tmp_path), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     typed = (

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import tempfile
 import time
@@ -49,20 +48,23 @@ def group(leader: int) -> list[int]:
 
 @pytest.mark.parametrize(
     ("command", "workers"),
-    [("demo", 0), ("cli-script", 0), ("demo", 1)],
-    ids=["demo, early", "cli-script, early", "demo, with a function at work"],
+    [
+        pytest.param("demo", 0, id="demo, early"),
+        pytest.param("cli-script", 0, id="cli-script, early"),
+        pytest.param("demo", 1, id="demo, with a function at work", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_command_takes_its_embedded_aws_along(temporary, command, workers):
     process = start(command)
     try:
-        leader = eventually(lambda: recorded(temporary).get("pid"), 30)
+        leader = eventually(lambda: recorded(temporary).get("pid"))
         assert leader
-        assert eventually(lambda: len(group(leader)) > workers, 70)
+        assert eventually(lambda: len(group(leader)) > workers)
     finally:
         process.kill()
         process.wait()
-    assert eventually(lambda: group(leader) == [], 10)
-    assert eventually(lambda: list(temporary.iterdir()) == [], 10)
+    assert eventually(lambda: group(leader) == [])
+    assert eventually(lambda: list(temporary.iterdir()) == [])
 
 
 def test_it_ends_with_who_wanted_it(temporary):
@@ -118,9 +120,9 @@ def test_one_that_still_runs_in_a_folder_of_the_dead_is_ended(temporary):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_twenty_demos_three_at_once_each_third_one_killed(temporary):
     dice, started, running, killed = random.Random(7), 0, {}, 0
-    signal.alarm(900)
     leaders = set()
     while started < 20 or running:
         while started < 20 and len(running) < 3:
@@ -143,8 +145,8 @@ def test_twenty_demos_three_at_once_each_third_one_killed(temporary):
         time.sleep(0.05)
     assert killed >= 4
     assert len(leaders) >= 14
-    assert eventually(lambda: [pid for leader in leaders for pid in group(leader)] == [], 15)
+    assert eventually(lambda: [pid for leader in leaders for pid in group(leader)] == [])
     # One that was killed before it had started anything leaves an empty folder to the next run.
-    assert eventually(lambda: [path for path in temporary.iterdir() if any(path.iterdir())] == [], 15)
+    assert eventually(lambda: [path for path in temporary.iterdir() if any(path.iterdir())] == [])
     sweep()
     assert list(temporary.iterdir()) == []

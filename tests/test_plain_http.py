@@ -40,7 +40,7 @@ def plain(tmp_path_factory):
             return False
 
     try:
-        assert eventually(answers, 60)
+        assert eventually(answers)
         yield endpoint
     finally:
         os.killpg(emulator.pid, signal.SIGKILL)
@@ -89,6 +89,7 @@ def test_over_tls_plain_http_is_refused_as_aws_advises(built):
     assert all(verdict.passed and "not expected" not in verdict.detail for verdict in found)
 
 
+@pytest.mark.slow
 def test_over_plain_http_the_statement_is_left_out_and_that_is_said(elsewhere, capsys):
     build(elsewhere)
     said = capsys.readouterr().err

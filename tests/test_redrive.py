@@ -4,8 +4,21 @@ import json
 
 import pytest
 from replay import build
-from support import eventually, mails, messages, post, refused_by_the_function, report_failure, row, rows, send
+from support import (
+    eventually,
+    mails,
+    messages,
+    post,
+    refused_by_the_function,
+    report_failure,
+    row,
+    rows,
+    sample,
+    send,
+    type_here,
+)  # fmt: skip
 
+from workshop.orders import dead_letters
 from workshop.orders.api import api_url
 from workshop.orders.mail import listen_to_mail
 
@@ -29,9 +42,12 @@ def whole(flowing):
 
 
 @pytest.fixture
-def redriving(cli, whole):
+def redriving(whole, monkeypatch):
     """Run `workshop redrive` for the participant that everything is built for."""
-    return lambda *arguments: cli("redrive", "--yes", "--prefix", whole.settings.prefix, *arguments)
+    # The embedded AWS is one server: nothing is overlooked.
+    monkeypatch.setattr(dead_letters, "WAIT", 0)
+    env = {"WORKSHOP_STATE_DIR": str(whole.settings.state_dir), "WORKSHOP_PREFIX": whole.settings.prefix}
+    return lambda *arguments: type_here("redrive", "--yes", *arguments, env=env)
 
 
 def told_of(ws, order_id: str) -> int:
@@ -100,9 +116,13 @@ def test_an_id_that_is_not_there(redriving, whole):
     assert messages(whole, ORDERS) == 1
 
 
-@pytest.mark.parametrize("body", ["no JSON", '{"quantity": 1}', "[" * 2000], ids=["no JSON", "no product", "too deep"])
-def test_what_is_no_order_stays_until_it_is_discarded(redriving, whole, body):
-    send(whole, ORDERS, body)
+#: Messages that are no orders.
+NO_ORDERS = {"no JSON": "no JSON", "no product": '{"quantity": 1}', "too deep": "[" * 2000}
+
+
+@pytest.mark.parametrize("case", sample(NO_ORDERS, ("no product",)))
+def test_what_is_no_order_stays_until_it_is_discarded(redriving, whole, case):
+    send(whole, ORDERS, NO_ORDERS[case])
     ran = redriving("--json")
     assert ran.code == 1
     assert len(ran.errors) == 1
@@ -136,7 +156,11 @@ def test_records_that_have_left_the_stream(redriving, whole):
 
 
 @pytest.mark.parametrize(
-    "body", ["no JSON", "{}", "[]", '{"DDBStreamBatchInfo": {}}', '{"DDBStreamBatchInfo": []}', json.dumps(REPORT)]
+    "body",
+    sample(
+        ("no JSON", "{}", "[]", '{"DDBStreamBatchInfo": {}}', '{"DDBStreamBatchInfo": []}', json.dumps(REPORT)),
+        ("no JSON", json.dumps(REPORT)),
+    ),
 )
 def test_a_report_that_is_none(redriving, whole, body):
     send(whole, RECORDS, body)

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -30,7 +29,7 @@ from workshop.orders.api import api_url, find_order
 from workshop.orders.mail import listen_to_mail
 from workshop.orders.tracing import follow
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 EMAIL = "your-email@example.com"
 
 #: The specification's commands, as they stand there.
@@ -85,14 +84,9 @@ DELETE = (
 SINGLE = [f"ecommerce-serverless-poc-{part}" for part in ("api", "sns", "lambda", "sqs", "dynamodb", "iam")]
 
 
-#: Seconds for a test that starts `aws` dozens of times.
-LONG = 300
-
-
 @pytest.fixture
 def place(tmp_path, own_state_dir):
     """A folder with a copy of the templates, and an embedded AWS of its own."""
-    signal.alarm(LONG)
     shutil.copytree(ROOT / "infrastructure", tmp_path / "infrastructure")
     # Other than that, botocore's waiters look once in 5, or in 30, seconds.
     (tmp_path / "hurry").mkdir()
@@ -115,7 +109,7 @@ def bash(place, own_state_dir):
 
     def typed(script: str, *arguments: str) -> subprocess.CompletedProcess:
         command = ["bash", "-euo", "pipefail", "-c", script, "bash", *arguments]
-        return subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=LONG, check=False)
+        return subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, check=False)
 
     return typed
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from support import eventually
+from support import LONGEST_COMMAND, eventually
 
 from workshop.embedded import Embedded
 from workshop.embedded.stacks import complete
@@ -166,7 +166,7 @@ def test_the_aws_of_local_env_does_it_and_keeps_the_exit_code(deploy, cli, clien
 
     def typed(command: str) -> subprocess.CompletedProcess:
         shell = ["bash", "-c", f"{exports}\n{command}"]
-        return subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(shell, capture_output=True, text=True, timeout=LONGEST_COMMAND, check=False)
 
     done = typed("aws cloudformation describe-stacks --stack-name no-such-stack")
     assert done.returncode not in (0, 127)

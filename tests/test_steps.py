@@ -5,7 +5,7 @@ import os
 import re
 
 import pytest
-from support import ROOT, build, census, eventually, looked_at, post, row, run, snapshot, teardown
+from support import ROOT, build, census, looked_at, post, row, run, snapshot, teardown
 
 from workshop.base.errors import NotBuilt
 from workshop.build.opening import load_steps
@@ -219,6 +219,7 @@ def test_a_role_may_do_its_work_and_no_more(built, role, action, resource, decis
     assert answer["EvaluationResults"][0]["EvalDecision"] == decision
 
 
+@pytest.mark.slow
 def test_every_setting_has_its_participant_environment_region_and_email(ws, open_ws, prefix):
     other = open_ws(prefix, region="eu-central-1", environment="prod", email="boss@example.org")
     try:
@@ -239,6 +240,7 @@ def test_every_setting_has_its_participant_environment_region_and_email(ws, open
         teardown().delete_ours(other)
 
 
+@pytest.mark.slow
 def test_longest_prefix_that_is_let_in_works(open_ws, prefix):
     opened = open_ws(prefix.ljust(44, "x"))
     try:
@@ -315,4 +317,4 @@ def test_a_key_without_rights_is_refused_in_one_line(cli, ws, aws_env, prefix):
     assert ran.code == 1
     assert len(ran.errors) == 1
     assert "AccessDenied" in ran.err
-    assert not eventually(lambda: [one for one in census(ws) if "table" in one[0]], 0)
+    assert [one for one in census(ws) if "table" in one[0]] == []

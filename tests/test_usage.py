@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 
+import faults
 import pytest
+from faults import Faults
 from replay import build
-from support import BIN, census, run
+from support import BIN, LONGEST_COMMAND, census, run, type_here
 
+from workshop import cli as cli_module
 from workshop.base.errors import UsageError, WorkshopError
 from workshop.base.settings import PREFIX_LIMIT, Settings
 from workshop.base.state import State
-from workshop.build.opening import load_steps
 
 ACCOUNT = "000000000000"
 
@@ -73,8 +75,8 @@ def test_a_setting_that_nobody_can_have_meant(setting, value):
 
 
 @pytest.mark.parametrize("typed", WRONG.values(), ids=WRONG)
-def test_wrong_usage(own_cli, own_state_dir, typed):
-    one_line(own_cli(*typed), 2)
+def test_wrong_usage(own_state_dir, typed):
+    one_line(type_here(*typed, env={"WORKSHOP_STATE_DIR": str(own_state_dir)}), 2)
     assert not own_state_dir.exists()
 
 
@@ -98,8 +100,8 @@ def test_the_limit_of_a_prefix_is_exact():
 @pytest.mark.parametrize(
     "command", [["--help"], ["-h"], [], ["up", "-h"], ["local"], ["local", "--help"], ["cleanup", "--help"]]
 )
-def test_help_helps_and_starts_nothing(own_cli, own_state_dir, command):
-    ran = own_cli(*command)
+def test_help_helps_and_starts_nothing(own_state_dir, command):
+    ran = type_here(*command, env={"WORKSHOP_STATE_DIR": str(own_state_dir)})
     assert (ran.code, ran.err) == (0, "")
     assert "Usage: workshop" in ran.out
     assert not own_state_dir.exists()
@@ -124,8 +126,9 @@ MEANT = {
 
 
 @pytest.mark.parametrize(("typed", "end"), MEANT.values(), ids=MEANT)
-def test_wrong_usage_says_what_may_have_been_meant(own_cli, typed, end):
-    assert one_line(own_cli(*typed), 2).endswith(f"{end}\n")
+def test_wrong_usage_says_what_may_have_been_meant(own_state_dir, typed, end):
+    env = {"WORKSHOP_STATE_DIR": str(own_state_dir)}
+    assert one_line(type_here(*typed, env=env), 2).endswith(f"{end}\n")
 
 
 @pytest.mark.parametrize("name", ["2", "02", "dynamodb", "DynamoDB"])
@@ -153,7 +156,7 @@ def test_every_help_fits_80_columns_and_has_an_example():
     every = commands()
     assert len(every) > 25
     for command in every:
-        text = run("workshop", *command, "--help", env={"COLUMNS": "80"}).out
+        text = type_here(*command, "--help", env={"COLUMNS": "80"}).out
         assert "Example: " in text, command
         assert max(map(len, text.splitlines())) <= 80, command
 
@@ -190,7 +193,7 @@ JSON = [
     ["status"],
     ["verify", "2"],
     ["url"],
-    ["order", "--trace", "--wait", "30"],
+    ["order", "--trace", "--wait", "60"],
     ["inbox"],
     ["spike", "--orders", "5"],
     ["redrive", "--dry-run"],
@@ -201,6 +204,7 @@ JSON = [
 ]
 
 
+@pytest.mark.slow
 def test_json_is_the_only_thing_printed(own_cli):
     for command in JSON:
         # The first one starts the embedded AWS, which is nothing to speak of either.
@@ -210,12 +214,13 @@ def test_json_is_the_only_thing_printed(own_cli):
 
 
 def test_json_of_up_counts_and_says_where_orders_go(cli, ws):
+    build(ws, 7)
     made, again = cli("up", "--json").json, cli("up", "--json").json
-    every = sum(len(step.declarations) for step in ws.steps)
-    assert [made[key] for key in ("created", "updated", "unchanged")] == [every, 0, 0]
+    every, last = sum(len(step.declarations) for step in ws.steps), len(ws.steps[7].declarations)
+    assert [made[key] for key in ("created", "updated", "unchanged")] == [last, 0, every - last]
     assert [again[key] for key in ("created", "updated", "unchanged")] == [0, 0, every]
     assert made["seconds"] > 0
-    assert {one["result"] for one in made["resources"]} == {"created"}
+    assert [one["result"] for one in made["resources"]] == ["unchanged"] * (every - last) + ["created"] * last
     assert all(one["arn"].startswith("arn:") for one in made["resources"])
     assert made["url"] == again["url"] == cli("url", "--json").json["url"] == cli("url").out.strip()
 
@@ -228,6 +233,7 @@ def test_json_holds_whole_values(cli, ws):
 
 
 def test_in_a_pipe_nothing_drives_a_terminal(cli, ws):
+    build(ws)
     for command in (
         ["up"],
         ["status", "--verbose"],
@@ -380,7 +386,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_record(ws, state_dir, prefix,
         "--state-dir",
         str(state_dir),
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_COMMAND, check=False)
     assert "Traceback" not in ran.stderr, ran.stderr
     assert ran.returncode == 1
     assert [line for line in ran.stderr.splitlines() if line.startswith("Error: ")]
@@ -428,29 +434,33 @@ def test_the_lock_of_a_killed_command_is_free(cli, state_dir, prefix):
         assert "up (process" in cli("02_dynamodb").err
     finally:
         holder.send_signal(signal.SIGKILL)
-        holder.communicate(timeout=20)
+        holder.communicate(timeout=LONGEST_COMMAND)
     assert cli("02_dynamodb").code == 0
 
 
-def test_ctrl_c_is_one_line_and_loses_nothing(state_dir, prefix, ws):
-    env = os.environ | {"WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": prefix, "PYTHONUNBUFFERED": "1"}
-    building = subprocess.Popen(
-        [BIN / "workshop", "up"],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    # The first record is written when the first policy stands.
-    state = State.load(Settings(prefix=prefix, state_dir=state_dir), ACCOUNT)
-    while building.poll() is None and not state.path.exists():
-        pass
-    building.send_signal(signal.SIGINT)
-    _, err = building.communicate(timeout=30)
-    assert building.returncode == 130
-    assert b"Traceback" not in err
-    assert err.decode().strip().splitlines()[-1].startswith("Error: Interrupted")
+def test_ctrl_c_is_one_line_and_loses_nothing(state_dir, prefix, ws, tmp_path):
+    env = {"WORKSHOP_STATE_DIR": str(state_dir), "WORKSHOP_PREFIX": prefix}
+
+    def interrupted_with_the_second_queue() -> None:
+        os.environ.update(env)
+        layer = Faults()
+
+        def interrupt(sending):
+            if sending.operation == "CreateQueue" and layer.count("CreateQueue") == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        layer.rules.append(interrupt)
+        faults.attach_to_all_that_come(layer)
+        sys.argv = ["workshop", "up"]
+        cli_module.main()
+
+    ended = faults.in_child(tmp_path, interrupted_with_the_second_queue)
+    assert ended.code == 130, ended
+    assert "Traceback" not in ended.err
+    assert ended.err.strip().splitlines()[-1].startswith("Error: Interrupted")
+    state = State.load(Settings(prefix=prefix, state_dir=state_dir), ACCOUNT, ws.state.embedded)
     recorded = json.loads(state.path.read_text())["resources"]
-    assert 0 < len(recorded) < sum(len(step.declarations) for step in load_steps())
+    assert [one["kind"] for one in recorded][-2:] == ["table", "queue"]
     again = run("workshop", "up", env=env)
     assert again.code == 0, again.err
     assert "unchanged" in again.out

@@ -5,14 +5,12 @@ A thing of each kind vanishes right before the n-th call of a command, for every
 The default run takes a sample of the calls; `pytest -m exhaustive` takes all of them.
 """
 
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from conftest import LONGEST_TEST
 from support import census, teardown
 
 from workshop.base.errors import WorkshopError
@@ -116,8 +114,6 @@ def while_it_vanishes(
     ws: Any, nasty: Any, thing: Thing, number: int, command: Callable[[Any, Thing], Any]
 ) -> tuple[Any, str]:
     """Run a command during which a thing vanishes; what the command gave, and before which call it happened."""
-    # Each number is a test of its own.
-    signal.alarm(LONGEST_TEST)
     build(ws, thing)
     rule = Vanishing(ws, thing, number)
     nasty.faults.rules[:] = [rule]

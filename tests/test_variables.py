@@ -69,7 +69,7 @@ def words_of(commands, **variables):
     return ran.stdout.decode().split("\0")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(PREFIX, ENVIRONMENT, EMAIL)
 @example("us-east-1", "us-east-1", "team-us-east-1@example.com")
 @example("x000000000000", "dev", f"{ARN}@example.com")

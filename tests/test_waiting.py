@@ -483,7 +483,22 @@ def about(row, said):
     return [line for line in said if re.search(row.says, line) or "set up" not in line.replace("setting up", "set up")]
 
 
-@pytest.mark.parametrize("row", the_rows())
+#: Tried in every run: of each service, a refusal that passes, a state that passes, and a read that lags.
+OFTEN = (
+    "CreateFunction before Lambda knows the role", "a stream's mapping before the role's rights are known",
+    "a log group's retention meets another change",
+    "an API is changed while it is changed", "too many tables are made at once",
+    "a table is tagged while it is UPDATING",
+    "a function's settings while it is Pending", "a mapping is deleted while it is in use",
+    "a mapping of before is Deleting", "a table of before is DELETING", "QueueDeletedRecently",
+    "a topic of this name was deleted a moment ago", "a queue's policy names a role that SQS does not know yet",
+    "a policy is still attached", "a new role is not seen", "a new queue is not seen",
+    "DeleteRestApi is one in 30 seconds", "a new thing cannot be made because AWS has a fault",
+    "a setting cannot be changed because AWS has a fault",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", sample(the_rows(), OFTEN))
 def test_it_gets_through(ws, nasty, row, capsys):
     row.arrange(ws)
     watch = row.fault(nasty.faults, row.seconds, ws)
@@ -499,9 +514,9 @@ def test_it_gets_through(ws, nasty, row, capsys):
 
 
 def the_reasons() -> list[Any]:
-    """The rows that have a deadline; in every run the first one of each reason and deadline."""
+    """The rows that have a deadline; in every run the first one of each deadline."""
     rows = the_rows(lambda row: row.deadline is not None)
-    first = {(one.values[0].says, one.values[0].deadline): one.id for one in reversed(rows)}
+    first = {one.values[0].deadline: one.id for one in reversed(rows)}
     return sample(rows, first.values())
 
 
@@ -545,7 +560,7 @@ def _code(entry: tuple[int, str, str]) -> tuple[str, str, int]:
     return code, message, status
 
 
-@pytest.mark.parametrize("service", READ)
+@pytest.mark.parametrize("service", sample(READ, ("iam", "sqs", "lambda", "apigateway")))
 @pytest.mark.parametrize("what", ANYWHERE)
 def test_any_service_may_ask_for_patience(nasty, service, what, capsys):
     fault, deadline = ANYWHERE[what]
@@ -737,7 +752,7 @@ def test_every_kind_that_carries_tags_is_here():
     assert tagged == TAGGED.keys()
 
 
-@pytest.mark.parametrize("kind", TAGGED)
+@pytest.mark.parametrize("kind", sample(TAGGED, ("role", "log-group", "event-source-mapping", "rest-api")))
 def test_tags_that_show_up_late(ws, nasty, kind):
     made = TAGGED[kind]
     with_steps(*made.before)(ws)
@@ -748,7 +763,7 @@ def test_tags_that_show_up_late(ws, nasty, kind):
     assert {r.result for r in ws.steps[made.step - 1].run(ws)} == {"unchanged"}
 
 
-@pytest.mark.parametrize("kind", NOT_FOUND_YET)
+@pytest.mark.parametrize("kind", sample(NOT_FOUND_YET, ("log-group", "topic")))
 def test_something_new_whose_tags_are_not_found_yet(ws, nasty, kind):
     made = TAGGED[kind]
     with_steps(*made.before)(ws)
@@ -759,7 +774,7 @@ def test_something_new_whose_tags_are_not_found_yet(ws, nasty, kind):
     check(ws, made.step)
 
 
-@pytest.mark.parametrize("kind", sample(TAGGED, ("role", "table", "event-source-mapping", "rest-api")))
+@pytest.mark.parametrize("kind", sample(TAGGED, ("role", "event-source-mapping")))
 def test_a_lost_answer_and_tags_that_show_up_late(ws, nasty, kind):
     made = TAGGED[kind]
     with_steps(*made.before)(ws)
@@ -769,7 +784,7 @@ def test_a_lost_answer_and_tags_that_show_up_late(ws, nasty, kind):
     check(ws, made.step)
 
 
-@pytest.mark.parametrize("kind", sample(TAGGED, ("queue", "function", "event-source-mapping", "topic")))
+@pytest.mark.parametrize("kind", sample(TAGGED, ("queue", "event-source-mapping")))
 def test_tags_of_a_killed_run_that_show_up_late(ws, nasty, kind):
     made = TAGGED[kind]
     with_steps(*made.before, made.step)(ws)
@@ -798,7 +813,7 @@ def test_a_role_of_a_killed_run_that_has_no_policies_yet(ws, nasty, act):
         check(ws, 1)
 
 
-@pytest.mark.parametrize("kind", sample(TAGGED, ("role", "log-group", "event-source-mapping", "topic")))
+@pytest.mark.parametrize("kind", sample(TAGGED, ("role", "event-source-mapping")))
 def test_a_clean_up_right_after_a_killed_run(ws, nasty, kind):
     made = TAGGED[kind]
     with_steps(*made.before, made.step)(ws)
@@ -811,7 +826,7 @@ def test_a_clean_up_right_after_a_killed_run(ws, nasty, kind):
 OF_SOMEBODY = [kind for kind in TAGGED if kind != "log-group"]
 
 
-@pytest.mark.parametrize("kind", sample(OF_SOMEBODY, ("table", "event-source-mapping", "rest-api")))
+@pytest.mark.parametrize("kind", sample(OF_SOMEBODY, ("table", "event-source-mapping")))
 def test_tags_that_never_show_up_are_no_reason_to_take_it(ws, nasty, kind):
     # Made by somebody else or not: nobody can tell, so nothing is changed.
     made = TAGGED[kind]
@@ -839,7 +854,7 @@ SINCE_LONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", SINCE_LONG)
+@pytest.mark.parametrize("kind", sample(SINCE_LONG, ("role", "queue", "rest-api")))
 def test_the_tags_of_something_old_are_not_waited_for(ws, nasty, kind):
     made, (read, edit) = TAGGED[kind], SINCE_LONG[kind]
     with_steps(*made.before, made.step)(ws)
@@ -946,7 +961,7 @@ def test_a_lost_answer_to_a_new_stream(ws, nasty):
     check(ws, 5)
 
 
-@pytest.mark.parametrize("how", ["closed", "timeout", "500", "503"])
+@pytest.mark.parametrize("how", sample(("closed", "timeout", "500", "503"), ("timeout", "500")))
 def test_a_lost_answer_leaves_no_second_api(ws, nasty, how):
     with_steps(1, 3)(ws)
     watch = nasty.faults.lose("CreateRestApi", how)
@@ -1075,9 +1090,17 @@ FINAL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("final", FINAL.values(), ids=FINAL)
+#: Tried in every run: those that are most like what is tried again, and one of each reason.
+MOST_ALIKE = (
+    "a right is missing", "another value is wrong for a mapping", "another conflict of a function",
+    "an attribute of a queue is wrong", "the number of tables is used up", "a topic has other tags",
+    "another conflict of an API", "a quota of IAM is used up", "a token expired",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("final", sample(FINAL, MOST_ALIKE))
 def test_what_is_not_in_the_table_is_not_tried_again(ws, nasty, final, capsys):
-    number, before, operation, code, message, http_status = final
+    number, before, operation, code, message, http_status = FINAL[final]
     with_steps(*before)(ws)
     nasty.faults.refuse(operation, code, message, http_status)
     problem = end_of(step(number), nasty)
